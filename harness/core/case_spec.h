@@ -1,0 +1,95 @@
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/core/op_call.h"
+#include "harness/core/packing.h"
+#include "harness/core/result.h"
+
+namespace packproof {
+
+/// Log decays of the delta rule. Default initialisation hides leaks, so the regime is an axis.
+enum class GateRegime : uint8_t {
+  kDefaultInit,  ///< A uniform on (0.01, 16), dt_bias 1: almost no memory.
+  kSlow,         ///< g in [-0.05, 0].
+  kMixedZeros,   ///< g = 0 for three tokens in ten, else [-0.2, 0].
+  kAllZero,      ///< g = 0 everywhere.
+  kStrong,       ///< g in [-30, -5].
+  kSpike,        ///< Slow, with one token of -100 in every sequence.
+};
+
+enum class BatchLayout : uint8_t {
+  kPacked,       ///< One row, boundaries by metadata.
+  kPaddedLeft,   ///< [N, L], zero rows before each sequence.
+  kPaddedRight,  ///< [N, L], zero rows after each sequence.
+};
+
+/// Which boundaries a packed call receives.
+enum class Metadata : uint8_t { kCuSeqlens, kSeqIdx, kBoth };
+
+enum class StateInit : uint8_t { kNone, kZero, kRandom };
+
+/// Memory layout of the token tensors.
+enum class StrideKind : uint8_t {
+  kContiguous,
+  kFused,      ///< Rows are slices of a wider fused projection (pitch larger than the row).
+  kUnaligned,  ///< Pitch of an odd number of elements, so rows lose 16-byte alignment.
+};
+
+/// A case is a value: one op on one packing with one recipe of data. Everything a run needs can
+/// be rebuilt from it, and `case_text.h` prints and parses it as one line.
+struct CaseSpec {
+  Op op = Op::kCausalConv1d;
+  Direction direction = Direction::kForward;
+  DType dtype = DType::kF32;
+  std::vector<int64_t> lens{1};
+  int64_t slack = 0;
+  BatchLayout layout = BatchLayout::kPacked;
+  int64_t pad = 0;  ///< Extra padding columns beyond the longest sequence (padded layouts).
+  Metadata metadata = Metadata::kCuSeqlens;
+  DType cu_dtype = DType::kI32;
+
+  int64_t channels = 16;    ///< causal_conv1d, causal_conv1d_update.
+  int64_t conv_width = 4;   ///< W.
+  bool bias = false;
+  Activation activation = Activation::kSilu;
+
+  int64_t num_k_heads = 1;  ///< Hk.
+  int64_t num_v_heads = 2;  ///< Hv.
+  int64_t head_k_dim = 16;  ///< K.
+  int64_t head_v_dim = 16;  ///< V; also the row length of gated_rms_norm.
+  GateRegime gate = GateRegime::kSlow;
+  bool gate_in_kernel = false;  ///< g from a, A_log, dt_bias instead of given.
+  bool qk_l2norm = true;
+
+  StateInit initial_state = StateInit::kNone;
+  bool final_state = true;
+  StrideKind stride = StrideKind::kContiguous;
+  std::string variant;
+  uint64_t seed = 0;
+
+  bool operator==(const CaseSpec&) const = default;
+};
+
+std::string_view name_of(GateRegime gate);
+std::span<const GateRegime> all_gate_regimes();
+std::string_view name_of(BatchLayout layout);
+std::string_view name_of(Metadata metadata);
+std::string_view name_of(StateInit init);
+std::string_view name_of(StrideKind stride);
+
+/// True for ops whose result depends on gates (the gate axis applies).
+bool has_gates(Op op);
+
+/// Refuses values that no op accepts (negative lengths, Hv not a multiple of Hk, ...), naming the
+/// field with the value found and the values accepted.
+Status validate(const CaseSpec& spec);
+
+/// The packing of a valid spec.
+Packing packing_of(const CaseSpec& spec);
+
+}  // namespace packproof

@@ -1,0 +1,124 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "harness/core/case_spec.h"
+#include "harness/core/op_call.h"
+#include "harness/core/result.h"
+#include "harness/core/tensor.h"
+#include "reference/model_config.h"
+
+/// The double-precision reference of Qwen3.5, without a trace of libtorch in its interface.
+///
+/// It is a shared module that a process loads when it first needs it (see `harness/run/
+/// reference_module.h`), so that commands which compute nothing start in milliseconds.
+namespace packproof::reference {
+
+/// What the definition gives for one call, in f64.
+struct OpResult {
+  TensorMap outputs;  ///< Every output the call names, contiguous f64 (in-out pools included).
+
+  /// Per output, a bound on the error of evaluating the op in float32 with fused multiply-adds and
+  /// any summation order, in the same shape (derivations: harness/oracle/README.md). Roundings of
+  /// inputs and outputs to 16-bit types are the caller's to add.
+  TensorMap float32_bounds;
+};
+
+struct ModelBatch {
+  Tensor input_ids;                      ///< i64 [B, L].
+  std::optional<Tensor> attention_mask;  ///< i64 [B, L], 0 at pads.
+  std::optional<Tensor> position_ids;    ///< i64 [B, L] or M-RoPE [3, B, L].
+  std::vector<int64_t> cu_seqlens;       ///< Packed form: boundaries of every layer; then B = 1.
+};
+
+/// An op call about to be replaced or judged inside the model.
+struct OpSite {
+  int64_t layer = 0;
+  OpCall call;            ///< f64 tensors as the reference has them at this place.
+  TensorMap expected;     ///< The reference's own outputs for `call`, f64.
+};
+
+/// Sees every call of causal_conv1d, recurrent_gated_delta_rule (and their updates) and gated_rms_norm.
+/// Returns the outputs with which the model goes on: `site.expected` to leave it untouched.
+using OpHook = std::function<Result<TensorMap>(const OpSite& site)>;
+
+struct ForwardOptions {
+  bool hidden_states = false;
+  bool states = false;         ///< Final conv (width Kc) and recurrent states per sequence.
+  bool rope_float32 = false;   ///< Round frequencies and angles to f32, as the library does.
+  OpHook hook;
+};
+
+struct ModelOutput {
+  Tensor logits;                             ///< f64 [B, L, V_voc].
+  std::vector<Tensor> hidden_states;         ///< Embeddings, every layer; the last after the final norm.
+  std::map<int64_t, Tensor> conv_state;      ///< Layer -> f64 [N, cd, Kc], zero-filled on the left.
+  std::map<int64_t, Tensor> recurrent_state; ///< Layer -> f64 [N, Hv, K, V].
+  std::vector<Tensor> router_logits;         ///< Mixture layers in order, f64 [B * L, E].
+};
+
+/// Attention keys/values and delta-net states carried between calls (spec 4.4). Opaque.
+class ModelCache {
+ public:
+  virtual ~ModelCache() = default;
+  virtual int64_t sequence_length() const = 0;
+};
+
+class Model {
+ public:
+  virtual ~Model() = default;
+  virtual const ModelConfig& config() const = 0;
+
+  /// Ids out of range, inconsistent shapes and metadata are refused by name before any work.
+  virtual Result<ModelOutput> forward(const ModelBatch& batch, const ForwardOptions& options) const = 0;
+
+  virtual std::unique_ptr<ModelCache> make_cache(int64_t batch_rows) const = 0;
+
+  /// Continues from `cache` and updates it; `batch.attention_mask` covers past and new columns.
+  virtual Result<ModelOutput> forward_cached(const ModelBatch& batch, ModelCache& cache,
+                                             const ForwardOptions& options) const = 0;
+
+  /// Loss (mean over scored targets + coefficient x auxiliary loss, spec 2.7) and its gradients.
+  struct LossResult {
+    double loss = 0.0;
+    double aux_loss = 0.0;
+    Tensor logits;                          ///< f64 [B, L, V_voc].
+    std::map<std::string, Tensor> gradients;///< By checkpoint name, f64.
+    Tensor grad_inputs_embeds;              ///< f64 [B, L, D].
+  };
+  enum class GradientMethod { kAutograd, kDerived };
+  virtual Result<LossResult> loss_and_gradients(const ModelBatch& batch, const Tensor& labels,
+                                                GradientMethod method) const = 0;
+};
+
+struct ModelLoadReport {
+  std::vector<std::string> ignored;  ///< Checkpoint tensors that the text model does not use.
+};
+
+class Reference {
+ public:
+  virtual ~Reference() = default;
+
+  /// Forward or backward of one op from its definition, on the call's values converted to f64.
+  virtual Result<OpResult> evaluate(const OpCall& call) const = 0;
+
+  /// Reads config.json and safetensors of a folder (spec 1, 2.1).
+  virtual Result<std::unique_ptr<Model>> load_model(const std::filesystem::path& folder,
+                                                    ModelLoadReport* report = nullptr) const = 0;
+
+  /// Random weights large enough that every term matters, gates from `gate`.
+  virtual Result<std::unique_ptr<Model>> random_model(const ModelConfig& config, GateRegime gate,
+                                                      uint64_t seed) const = 0;
+};
+
+}  // namespace packproof::reference
+
+/// The module's one exported symbol.
+extern "C" const packproof::reference::Reference* packproof_reference();
