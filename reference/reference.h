@@ -90,7 +90,9 @@ class Model {
     double loss = 0.0;
     double aux_loss = 0.0;
     Tensor logits;                          ///< f64 [B, L, V_voc].
-    std::map<std::string, Tensor> gradients;///< By checkpoint name, f64.
+    /// By checkpoint name, f64. "model.embed_tokens.weight" is the whole gradient of the table; with
+    /// tied embeddings "lm_head.weight" holds the output head's share of it.
+    std::map<std::string, Tensor> gradients;
     Tensor grad_inputs_embeds;              ///< f64 [B, L, D].
   };
   enum class GradientMethod { kAutograd, kDerived };
