@@ -1,14 +1,14 @@
 #pragma once
 
+#include "harness/core/op_call.h"
+#include "harness/core/packing.h"
+#include "harness/core/result.h"
+
 #include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "harness/core/op_call.h"
-#include "harness/core/packing.h"
-#include "harness/core/result.h"
 
 namespace packproof {
 
@@ -53,8 +53,8 @@ struct CaseSpec {
   Metadata metadata = Metadata::kCuSeqlens;
   DType cu_dtype = DType::kI32;
 
-  int64_t channels = 16;    ///< causal_conv1d, causal_conv1d_update.
-  int64_t conv_width = 4;   ///< W.
+  int64_t channels = 16;   ///< causal_conv1d, causal_conv1d_update.
+  int64_t conv_width = 4;  ///< W.
   bool bias = false;
   Activation activation = Activation::kSilu;
 

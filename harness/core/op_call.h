@@ -1,14 +1,14 @@
 #pragma once
 
+#include "harness/core/dtype.h"
+#include "harness/core/tensor.h"
+
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "harness/core/dtype.h"
-#include "harness/core/tensor.h"
 
 namespace packproof {
 
@@ -22,11 +22,11 @@ enum class Op : uint8_t {
   kGatedRmsNorm,                   ///< Norm, weight, then SiLU gate, per head row.
   kRmsNorm,                        ///< RMSNorm with (1 + weight).
   kL2Norm,
-  kDeltaRuleGate,   ///< g = -exp(A_log) softplus(a + dt_bias); beta = sigmoid(b).
-  kRope,            ///< Partial rotary embedding from position ids.
-  kVarlenAttention, ///< Causal softmax attention per sequence.
-  kOutputGate,      ///< y = o * sigmoid(gate).
-  kSwiGlu,          ///< y = silu(gate) * up.
+  kDeltaRuleGate,    ///< g = -exp(A_log) softplus(a + dt_bias); beta = sigmoid(b).
+  kRope,             ///< Partial rotary embedding from position ids.
+  kVarlenAttention,  ///< Causal softmax attention per sequence.
+  kOutputGate,       ///< y = o * sigmoid(gate).
+  kSwiGlu,           ///< y = silu(gate) * up.
 };
 
 enum class Direction : uint8_t { kForward, kBackward };
@@ -43,12 +43,12 @@ enum class Activation : uint8_t { kNone, kSilu };
 struct OpAttributes {
   Activation activation = Activation::kSilu;  ///< causal_conv1d only.
   double eps = 1e-6;                          ///< Norms.
-  double scale = 0.0;         ///< 0 means K^-1/2 (delta rule) or d^-1/2 (attention).
-  bool qk_l2norm = true;      ///< Normalise q and k inside the op (sum of squares, eps 1e-6).
-  int64_t chunk_size = 64;    ///< chunk_gated_delta_rule only.
-  int64_t rotary_dim = 0;     ///< rope only.
-  double rope_theta = 1e4;    ///< rope only.
-  int64_t max_seqlen = 0;     ///< Longest sequence; 0 when unknown.
+  double scale = 0.0;       ///< 0 means K^-1/2 (delta rule) or d^-1/2 (attention).
+  bool qk_l2norm = true;    ///< Normalise q and k inside the op (sum of squares, eps 1e-6).
+  int64_t chunk_size = 64;  ///< chunk_gated_delta_rule only.
+  int64_t rotary_dim = 0;   ///< rope only.
+  double rope_theta = 1e4;  ///< rope only.
+  int64_t max_seqlen = 0;   ///< Longest sequence; 0 when unknown.
 };
 
 /// How a tensor of a call follows the packing.
@@ -66,9 +66,11 @@ struct TensorSchema {
   TensorRole role;
   bool optional;
   bool output;        ///< An in-out tensor has one input row and one output row of one name.
-  bool float32_only;  ///< g, A_log, dt_bias, states of the delta rule: f32 whatever the case's dtype.
+  bool float32_only;  ///< g, A_log, dt_bias, states of the delta rule: f32 whatever the case's
+                      ///< dtype.
 };
 
+/// Inputs, then outputs. Empty when the op has no such direction (backward of the updates).
 std::span<const TensorSchema> schema_of(Op op, Direction direction);
 
 /// Looks a tensor up by name; null when the op has none.
@@ -93,6 +95,7 @@ struct OpCall {
   std::string variant;  ///< Demanded kernel variant; empty lets the candidate choose.
 
   bool has(const std::string& name) const { return inputs.contains(name); }
+
   const Tensor& input(const std::string& name) const { return inputs.at(name); }
 };
 

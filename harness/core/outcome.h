@@ -1,11 +1,11 @@
 #pragma once
 
+#include "harness/core/case_spec.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "harness/core/case_spec.h"
 
 namespace packproof {
 
@@ -42,11 +42,11 @@ struct CheckResult {
 
 /// All checks on one case line.
 struct CaseResult {
-  std::string id;        ///< Case line, or a model check's name.
+  std::string id;  ///< Case line, or a model check's name.
   std::string suite;
-  std::string variant;   ///< Kernel variant that ran.
+  std::string variant;  ///< Kernel variant that ran.
   std::vector<CheckResult> checks;
-  std::string shrunk;    ///< Smallest failing case line found; empty if none.
+  std::string shrunk;  ///< Smallest failing case line found; empty if none.
 };
 
 /// The worst outcome over the checks.

@@ -1,33 +1,39 @@
 #pragma once
 
+#include "harness/core/result.h"
+#include "harness/core/tensor.h"
+
 #include <cstdint>
 #include <span>
 #include <string_view>
 #include <vector>
 
-#include "harness/core/result.h"
-#include "harness/core/tensor.h"
-
 namespace packproof {
 
 /// Coarse classes of a packing's lengths; the generators draw by class and the plan counts cells.
+/// A packing has one class, the first that fits of: slack, the empty ones, single, singles, equal,
+/// shorter than conv, chunk multiples, imbalanced, chunk edges, ragged.
 enum class LayoutClass : uint8_t {
-  kSingle,          ///< One sequence.
-  kEqual,           ///< Two or more sequences of one length > 1.
-  kSingles,         ///< Only one-token sequences, at least two.
-  kShorterThanConv, ///< Every length below the conv width, at least one above 1.
-  kChunkMultiples,  ///< Every length a multiple of the chunk size.
-  kChunkEdges,      ///< A length within one of a chunk multiple.
-  kImbalanced,      ///< Longest / median >= 16.
-  kEmptyFront,      ///< The first sequence is empty.
-  kEmptyMiddle,     ///< An inner sequence is empty, front and end are not.
-  kEmptyEnd,        ///< The last sequence is empty, the first is not.
-  kSlack,           ///< Rows after cu_seqlens[-1].
-  kRagged,          ///< None of the above.
+  kSingle,           ///< One sequence.
+  kEqual,            ///< Two or more sequences of one length > 1.
+  kSingles,          ///< Only one-token sequences, at least two.
+  kShorterThanConv,  ///< Every length below the conv width, at least one above 1.
+  kChunkMultiples,   ///< Every length a multiple of the chunk size.
+  kChunkEdges,       ///< A length within one of a chunk multiple (at least one chunk).
+  kImbalanced,       ///< Longest / median >= 16.
+  kEmptyFront,       ///< The first sequence is empty.
+  kEmptyMiddle,      ///< An inner sequence is empty, front and end are not.
+  kEmptyEnd,         ///< The last sequence is empty, the first is not.
+  kSlack,            ///< Rows after cu_seqlens[-1].
+  kRagged,           ///< None of the above.
 };
 
 std::string_view name_of(LayoutClass layout);
 std::span<const LayoutClass> all_layout_classes();
+
+/// Limits that keep a mistyped number from eating the machine.
+inline constexpr int64_t kMaxSequences = int64_t{1} << 22;
+inline constexpr int64_t kMaxRows = int64_t{1} << 40;
 
 /// Lengths of packed sequences and the metadata kernels receive.
 ///
@@ -36,7 +42,8 @@ std::span<const LayoutClass> all_layout_classes();
 /// (transformers #45034).
 class Packing {
  public:
-  /// Accepts empty sequences. `slack` counts rows after the last sequence.
+  /// Accepts empty sequences. `slack` counts rows after the last sequence. Refuses negative lengths
+  /// and slack, more than `kMaxSequences` sequences and more than `kMaxRows` rows.
   static Result<Packing> from_lengths(std::vector<int64_t> lengths, int64_t slack = 0);
 
   /// Refuses, with what was expected and found: fewer than one entry, a first entry that is not 0,
@@ -44,22 +51,29 @@ class Packing {
   static Result<Packing> from_cu_seqlens(std::span<const int64_t> cu_seqlens, int64_t total_rows);
 
   /// Rows < 0 are allowed only at the end (slack); ids must not decrease. Ids that skip a value
-  /// mean empty sequences.
+  /// mean empty sequences; ids from `kMaxSequences` on are refused.
   static Result<Packing> from_seq_idx(std::span<const int64_t> seq_idx);
 
   int64_t num_seqs() const { return static_cast<int64_t>(lengths_.size()); }
+
   int64_t total_tokens() const { return cu_seqlens_.back(); }  ///< cu_seqlens[-1], slack excluded.
+
   int64_t total_rows() const { return total_tokens() + slack_; }
+
   int64_t slack() const { return slack_; }
+
   int64_t max_seqlen() const;
 
   std::span<const int64_t> lengths() const { return lengths_; }
+
   std::span<const int64_t> cu_seqlens() const { return cu_seqlens_; }
+
   int64_t begin(int64_t n) const { return cu_seqlens_[static_cast<std::size_t>(n)]; }
+
   int64_t length(int64_t n) const { return lengths_[static_cast<std::size_t>(n)]; }
 
-  Tensor cu_seqlens_tensor(DType dtype) const;  ///< [N+1], i32 or i64.
-  Tensor seq_idx_tensor() const;                ///< i32 [1, rows], -1 on slack rows.
+  Tensor cu_seqlens_tensor(DType dtype) const;          ///< [N+1], i32 or i64.
+  Tensor seq_idx_tensor() const;                        ///< i32 [1, rows], -1 on slack rows.
   Tensor position_ids_tensor(int64_t start = 0) const;  ///< i64 [1, rows], 0 on slack rows.
 
   /// Sequence of a row, or -1 for slack.

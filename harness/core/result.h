@@ -39,17 +39,25 @@ template <typename T>
 class [[nodiscard]] Result {
  public:
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
+
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   bool ok() const { return state_.index() == 0; }
+
   explicit operator bool() const { return ok(); }
 
   T& value() & { return *std::get_if<0>(&state_); }
+
   const T& value() const& { return *std::get_if<0>(&state_); }
+
   T&& value() && { return std::move(*std::get_if<0>(&state_)); }
+
   T& operator*() & { return value(); }
+
   const T& operator*() const& { return value(); }
+
   T* operator->() { return &value(); }
+
   const T* operator->() const { return &value(); }
 
   const Error& error() const { return *std::get_if<1>(&state_); }
@@ -62,10 +70,13 @@ class [[nodiscard]] Result {
 class [[nodiscard]] Status {
  public:
   Status() = default;
+
   Status(Error error) : error_(std::move(error)) {}
 
   bool ok() const { return !error_.has_value(); }
+
   explicit operator bool() const { return ok(); }
+
   const Error& error() const { return *error_; }
 
  private:
@@ -79,15 +90,15 @@ class [[nodiscard]] Status {
 
 /// Binds the value of a Result expression to `declaration`, or returns its error from the caller:
 /// `PACKPROOF_TRY(const Packing packing, Packing::from_lengths(lens));`
-#define PACKPROOF_TRY(declaration, expression)                              \
-  auto PACKPROOF_CONCAT(result_, __LINE__) = (expression);                  \
-  if (!PACKPROOF_CONCAT(result_, __LINE__).ok())                            \
-    return PACKPROOF_CONCAT(result_, __LINE__).error();                     \
+#define PACKPROOF_TRY(declaration, expression)             \
+  auto PACKPROOF_CONCAT(result_, __LINE__) = (expression); \
+  if (!PACKPROOF_CONCAT(result_, __LINE__).ok())           \
+    return PACKPROOF_CONCAT(result_, __LINE__).error();    \
   declaration = std::move(PACKPROOF_CONCAT(result_, __LINE__)).value()
 
 /// Returns the error of a Status expression from the caller.
-#define PACKPROOF_CHECK_OK(expression)                                             \
-  do {                                                                             \
-    if (auto packproof_status = (expression); !packproof_status.ok())              \
-      return packproof_status.error();                                             \
+#define PACKPROOF_CHECK_OK(expression)                                \
+  do {                                                                \
+    if (auto packproof_status = (expression); !packproof_status.ok()) \
+      return packproof_status.error();                                \
   } while (false)

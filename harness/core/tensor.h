@@ -1,5 +1,7 @@
 #pragma once
 
+#include "harness/core/dtype.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -7,8 +9,6 @@
 #include <span>
 #include <string>
 #include <vector>
-
-#include "harness/core/dtype.h"
 
 namespace packproof {
 
@@ -23,23 +23,33 @@ class Tensor {
   /// Contiguous, zero-filled.
   Tensor(DType dtype, std::vector<int64_t> shape);
 
-  /// Strided; storage covers exactly the elements reachable, zero-filled.
+  /// Strided (strides >= 0); storage covers exactly the elements reachable, zero-filled. A shape
+  /// with a negative entry or too many elements is a programming mistake and aborts.
   Tensor(DType dtype, std::vector<int64_t> shape, std::vector<int64_t> strides);
 
-  static Tensor from_doubles(DType dtype, std::vector<int64_t> shape, std::span<const double> values);
+  static Tensor from_doubles(DType dtype, std::vector<int64_t> shape,
+                             std::span<const double> values);
   static Tensor from_ints(DType dtype, std::vector<int64_t> shape, std::span<const int64_t> values);
 
   DType dtype() const { return dtype_; }
+
   const std::vector<int64_t>& shape() const { return shape_; }
+
   const std::vector<int64_t>& strides() const { return strides_; }
+
   int64_t rank() const { return static_cast<int64_t>(shape_.size()); }
+
   int64_t dim(int64_t axis) const { return shape_[static_cast<std::size_t>(axis)]; }
-  int64_t numel() const;                  ///< Product of the shape.
-  int64_t storage_elements() const;       ///< Elements in the storage, gaps included.
-  bool is_contiguous() const;
+
+  int64_t numel() const;             ///< Product of the shape; 0 for a default Tensor.
+  int64_t storage_elements() const;  ///< Elements in the storage, gaps included.
+
+  bool is_contiguous() const { return contiguous_; }
+
   bool empty() const { return numel() == 0; }
 
   std::span<std::byte> bytes() { return bytes_; }
+
   std::span<const std::byte> bytes() const { return bytes_; }
 
   /// Storage element offset of the row-major linear index `linear` of the shape.
@@ -81,6 +91,7 @@ class Tensor {
   DType dtype_ = DType::kF64;
   std::vector<int64_t> shape_;
   std::vector<int64_t> strides_;
+  bool contiguous_ = true;
   std::vector<std::byte> bytes_;
 };
 
