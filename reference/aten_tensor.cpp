@@ -12,7 +12,8 @@ at::Tensor to_aten(const Tensor& tensor) {
   const Tensor& source = same ? tensor : converted;
   at::Tensor result = at::empty(source.shape(), floating ? at::kDouble : at::kLong);
   if (result.numel() > 0) {
-    std::memcpy(result.data_ptr(), source.bytes().data(), static_cast<std::size_t>(result.nbytes()));
+    std::memcpy(result.data_ptr(), source.bytes().data(),
+                static_cast<std::size_t>(result.nbytes()));
   }
   return result;
 }
@@ -22,7 +23,8 @@ Tensor from_aten(const at::Tensor& tensor) {
   const at::Tensor source = tensor.detach().to(floating ? at::kDouble : at::kLong).contiguous();
   Tensor result(floating ? DType::kF64 : DType::kI64, source.sizes().vec());
   if (source.numel() > 0) {
-    std::memcpy(result.bytes().data(), source.data_ptr(), static_cast<std::size_t>(source.nbytes()));
+    std::memcpy(result.bytes().data(), source.data_ptr(),
+                static_cast<std::size_t>(source.nbytes()));
   }
   return result;
 }

@@ -1,8 +1,8 @@
 #pragma once
 
-#include <ATen/ATen.h>
-
 #include "harness/core/tensor.h"
+
+#include <ATen/ATen.h>
 
 namespace packproof::reference {
 

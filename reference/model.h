@@ -1,0 +1,22 @@
+#pragma once
+
+#include "harness/core/result.h"
+#include "reference/checkpoint.h"
+#include "reference/model_config.h"
+#include "reference/reference.h"
+
+#include <memory>
+
+namespace packproof::reference {
+
+struct ModelOptions {
+  /// Compute the delta rule token by token from its definition instead of the fast recurrence.
+  bool definition_only = false;
+};
+
+/// A model of any of the three families from parameters under the names of spec 2.1 (experts
+/// fused). Missing, superfluous and misshapen tensors are refused by name.
+Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, Checkpoint checkpoint,
+                                          const ModelOptions& options = {});
+
+}  // namespace packproof::reference
