@@ -4,8 +4,8 @@
 #include "harness/core/packing.h"
 #include "harness/core/result.h"
 
-#include <compare>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -46,8 +46,8 @@ struct CaseSpec {
   Op op = Op::kCausalConv1d;
   Direction direction = Direction::kForward;
   DType dtype = DType::kF32;
-  std::vector<int64_t> lens{1};
-  int64_t slack = 0;
+  std::vector<int64_t> lens{1};  ///< Update ops: 1, or 0 for a sequence that skips its step.
+  int64_t slack = 0;             ///< Rows after the last sequence; update ops: unused pool slots.
   BatchLayout layout = BatchLayout::kPacked;
   int64_t pad = 0;  ///< Extra padding columns beyond the longest sequence (padded layouts).
   Metadata metadata = Metadata::kCuSeqlens;
@@ -59,9 +59,9 @@ struct CaseSpec {
   Activation activation = Activation::kSilu;
 
   int64_t num_k_heads = 1;  ///< Hk.
-  int64_t num_v_heads = 2;  ///< Hv.
-  int64_t head_k_dim = 16;  ///< K.
-  int64_t head_v_dim = 16;  ///< V; also the row length of gated_rms_norm.
+  int64_t num_v_heads = 2;  ///< Hv; query heads of attention; rows per token of row-wise ops.
+  int64_t head_k_dim = 16;  ///< K; head size of attention and rope.
+  int64_t head_v_dim = 16;  ///< V; row length of row-wise ops (norms, output_gate, swiglu).
   GateRegime gate = GateRegime::kSlow;
   bool gate_in_kernel = false;  ///< g from a, A_log, dt_bias instead of given.
   bool qk_l2norm = true;
@@ -75,6 +75,13 @@ struct CaseSpec {
   bool operator==(const CaseSpec&) const = default;
 };
 
+/// Limits of a case, so that a mistyped number does not eat the machine.
+inline constexpr int64_t kMaxCaseTokens = int64_t{1} << 26;
+inline constexpr int64_t kMaxCaseElements = int64_t{1} << 33;  ///< Of its largest tensor.
+
+/// Chunk size of every case: the model's (spec 3.2).
+inline constexpr int64_t kCaseChunkSize = 64;
+
 std::string_view name_of(GateRegime gate);
 std::span<const GateRegime> all_gate_regimes();
 std::string_view name_of(BatchLayout layout);
@@ -85,11 +92,19 @@ std::string_view name_of(StrideKind stride);
 /// True for ops whose result depends on gates (the gate axis applies).
 bool has_gates(Op op);
 
-/// Refuses values that no op accepts (negative lengths, Hv not a multiple of Hk, ...), naming the
-/// field with the value found and the values accepted.
+/// One token per sequence against a pool of states.
+bool is_update(Op op);
+
+/// True for ops whose rows know their sequence: packed, padded, with slack and metadata.
+bool is_packed_op(Op op);
+
+/// Refuses values that no op accepts (negative lengths, Hv not a multiple of Hk, ...) and fields
+/// that the op does not use but that differ from their default. The sentence names the field as
+/// in case lines, with the value found and the values accepted.
 Status validate(const CaseSpec& spec);
 
 /// The packing of a valid spec.
 Packing packing_of(const CaseSpec& spec);
+LayoutClass layout_class_of(const CaseSpec& spec);
 
 }  // namespace packproof

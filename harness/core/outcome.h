@@ -35,7 +35,7 @@ bool is_nonconforming(OutcomeKind kind);
 struct CheckResult {
   std::string check;  ///< Name as in `packproof list checks`.
   OutcomeKind outcome = OutcomeKind::kNotRun;
-  std::string detail;        ///< One sentence: what was expected and what was found.
+  std::string detail{};      ///< One sentence: what was expected and what was found.
   double budget_used = 0.0;  ///< Largest error over its limit; 0 where no budget applies.
   double seconds = 0.0;
 };
