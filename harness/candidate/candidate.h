@@ -1,13 +1,13 @@
 #pragma once
 
+#include "harness/core/op_call.h"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
-
-#include "harness/core/op_call.h"
 
 namespace packproof {
 
@@ -22,11 +22,11 @@ struct Capability {
 struct CandidateInfo {
   std::string name;
   std::string version;
-  std::string device;          ///< "host", "cuda", or the program's own word.
-  std::string identity;        ///< SHA-256 of the library or program; empty when unknown.
+  std::string device;    ///< "host", "cuda", or the program's own word.
+  std::string identity;  ///< SHA-256 of the library or program; empty when unknown.
   std::vector<Capability> capabilities;
   bool bitwise_pack_invariant = false;  ///< Promised: packed == alone, bit for bit.
-  bool memory_checked = false;  ///< Guards and input hashes of CallResult are meaningful.
+  bool memory_checked = false;          ///< Guards and input hashes of CallResult are meaningful.
   std::vector<std::string> notes;       ///< Sentences the report shows first.
 
   const Capability* find(Op op, Direction direction) const;
@@ -34,15 +34,15 @@ struct CandidateInfo {
 
 enum class CallStatus : uint8_t {
   kOk,
-  kNotSupported,       ///< Refused with a sentence before any work.
-  kInvalidArgument,    ///< The candidate says that the call contradicts the contract.
-  kUndefinedBehaviour, ///< Host execution found what CUDA calls undefined.
+  kNotSupported,        ///< Refused with a sentence before any work.
+  kInvalidArgument,     ///< The candidate says that the call contradicts the contract.
+  kUndefinedBehaviour,  ///< Host execution found what CUDA calls undefined.
   kDeviceError,
-  kCrash,              ///< The process died during the call.
-  kTimeout,            ///< No answer within the time limit; the process was killed.
-  kGarbage,            ///< The answer was not a frame of the protocol, or named wrong tensors.
-  kWrongCase,          ///< The answer belongs to another request.
-  kStartFailed,        ///< The process could not be started (again).
+  kCrash,        ///< The process died during the call.
+  kTimeout,      ///< No answer within the time limit; the process was killed.
+  kGarbage,      ///< The answer was not a frame of the protocol, or named wrong tensors.
+  kWrongCase,    ///< The answer belongs to another request.
+  kStartFailed,  ///< The process could not be started (again).
 };
 
 std::string_view name_of(CallStatus status);
@@ -62,9 +62,9 @@ struct CallOptions {
 
 struct CallResult {
   CallStatus status = CallStatus::kOk;
-  std::string message;   ///< One sentence unless ok.
-  std::string variant;   ///< The kernel variant that ran.
-  TensorMap outputs;     ///< With the strides of the call's OutputSpec.
+  std::string message;  ///< One sentence unless ok.
+  std::string variant;  ///< The kernel variant that ran.
+  TensorMap outputs;    ///< With the strides of the call's OutputSpec.
   MemoryReport memory;
   double seconds = 0.0;  ///< Spent inside the candidate's kernel, by its own clock; 0 when unknown.
 };

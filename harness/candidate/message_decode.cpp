@@ -1,0 +1,289 @@
+#include "harness/candidate/json_fields.h"
+#include "harness/candidate/message.h"
+
+#include <cstring>
+
+#include <nlohmann/json.hpp>
+
+namespace packproof {
+
+namespace {
+
+/// A string field that `parse` (a `*_from_name` function) knows.
+template <typename T>
+Result<T> read_name(const JsonObject& object, std::string_view key, std::string_view expected,
+                    std::optional<T> (*parse)(std::string_view)) {
+  std::string name;
+  PACKPROOF_CHECK_OK(read(object, key, name));
+  if (const std::optional<T> value = parse(name)) return *value;
+  return field_error(object.path(key), expected, Json(name));
+}
+
+constexpr std::string_view kDTypes = "one of f32 f16 bf16 f64 i32 i64";
+
+Result<OutputSpec> read_layout(const JsonObject& object) {
+  OutputSpec layout;
+  PACKPROOF_TRY(layout.dtype, read_name<DType>(object, "dtype", kDTypes, dtype_from_name));
+  PACKPROOF_CHECK_OK(read(object, "shape", layout.shape));
+  PACKPROOF_CHECK_OK(read_optional(object, "strides", layout.strides));
+  if (layout.shape.size() > kMaxProtocolRank) {
+    return field_error(object.path("shape"), "at most 8 axes", *object.find("shape"));
+  }
+  if (checked_numel(layout.shape) < 0) {
+    return field_error(object.path("shape"), "sizes >= 0 whose product fits 63 bits",
+                       *object.find("shape"));
+  }
+  if (object.find("strides") == nullptr) layout.strides = contiguous_strides(layout.shape);
+  if (layout.strides.size() != layout.shape.size()) {
+    return field_error(object.path("strides"), "one stride per axis", *object.find("strides"));
+  }
+  for (const int64_t stride : layout.strides) {
+    if (stride < 0) return field_error(object.path("strides"), "strides >= 0", Json(stride));
+  }
+  return layout;
+}
+
+/// Bytes from the first to the last reachable element; empty when they exceed the payload limit.
+std::optional<uint64_t> storage_bytes(const OutputSpec& layout) {
+  uint64_t last = 0;
+  for (std::size_t axis = 0; axis < layout.shape.size(); ++axis) {
+    if (layout.shape[axis] == 0) return 0;
+    uint64_t reach = 0;
+    if (__builtin_mul_overflow(static_cast<uint64_t>(layout.shape[axis] - 1),
+                               static_cast<uint64_t>(layout.strides[axis]), &reach) ||
+        __builtin_add_overflow(last, reach, &last) || last >= kMaxPayloadBytes) {
+      return std::nullopt;
+    }
+  }
+  const uint64_t bytes = (last + 1) * size_of(layout.dtype);
+  return bytes > kMaxPayloadBytes ? std::nullopt : std::optional(bytes);
+}
+
+Result<OutputSpec> read_output_spec(const JsonObject& object) {
+  PACKPROOF_TRY(OutputSpec layout, read_layout(object));
+  if (!storage_bytes(layout)) {
+    return field_error(object.where, "a storage of at most 8 GiB", *object.json);
+  }
+  return layout;
+}
+
+Result<Tensor> read_tensor(const JsonObject& object, const Frame& frame) {
+  PACKPROOF_TRY(const OutputSpec layout, read_layout(object));
+  uint64_t offset = 0;
+  uint64_t bytes = 0;
+  PACKPROOF_CHECK_OK(read(object, "offset", offset));
+  PACKPROOF_CHECK_OK(read(object, "bytes", bytes));
+  const std::optional<uint64_t> reachable = storage_bytes(layout);
+  if (reachable != bytes) {
+    const std::string expected =
+        reachable ? std::to_string(*reachable) + " bytes for this shape, strides and dtype"
+                  : "a storage of at most 8 GiB";
+    return field_error(object.path("bytes"), expected, *object.json);
+  }
+  if (offset > frame.payload.size() || bytes > frame.payload.size() - offset) {
+    return invalid_input(object.where + ": expected bytes within the payload of " +
+                         std::to_string(frame.payload.size()) + ", found offset " +
+                         std::to_string(offset) + " and " + std::to_string(bytes) + " bytes");
+  }
+  Tensor tensor(layout.dtype, layout.shape, layout.strides);
+  if (bytes > 0) std::memcpy(tensor.bytes().data(), frame.payload.data() + offset, bytes);
+  return tensor;
+}
+
+/// Reads every entry of an object field by `read_entry(const JsonObject&)`.
+template <typename T, typename ReadEntry>
+Result<std::map<std::string, T>> read_map(const JsonObject& parent, std::string_view key,
+                                          ReadEntry read_entry) {
+  PACKPROOF_TRY(const JsonObject all, read_object(parent, key));
+  std::map<std::string, T> entries;
+  for (const auto& [name, value] : all.json->items()) {
+    if (!value.is_object()) return field_error(all.path(name), "an object", value);
+    PACKPROOF_TRY(T entry, read_entry(JsonObject{&value, all.path(name)}));
+    entries.emplace(name, std::move(entry));
+  }
+  return entries;
+}
+
+Result<TensorMap> read_tensors(const JsonObject& parent, std::string_view key, const Frame& frame) {
+  return read_map<Tensor>(parent, key,
+                          [&](const JsonObject& entry) { return read_tensor(entry, frame); });
+}
+
+Status expect_type(const JsonObject& message, std::string_view type) {
+  std::string actual;
+  PACKPROOF_CHECK_OK(read(message, "type", actual));
+  if (actual != type) return field_error("type", "the type " + std::string(type), Json(actual));
+  return {};
+}
+
+Status expect_protocol(const JsonObject& message) {
+  int64_t version = 0;
+  PACKPROOF_CHECK_OK(read(message, "protocol", version));
+  if (version != kProtocolVersion) {
+    return field_error(message.path("protocol"), "version 1", Json(version));
+  }
+  return {};
+}
+
+std::optional<Activation> activation_from_name(std::string_view name) {
+  if (name == "silu") return Activation::kSilu;
+  if (name == "none") return Activation::kNone;
+  return std::nullopt;
+}
+
+Result<OpAttributes> read_attributes(const JsonObject& message) {
+  OpAttributes attributes;
+  if (message.find("attributes") == nullptr) return attributes;
+  PACKPROOF_TRY(const JsonObject object, read_object(message, "attributes"));
+  if (object.find("activation") != nullptr) {
+    PACKPROOF_TRY(attributes.activation, read_name<Activation>(object, "activation", "silu or none",
+                                                               activation_from_name));
+  }
+  PACKPROOF_CHECK_OK(read_optional(object, "eps", attributes.eps));
+  PACKPROOF_CHECK_OK(read_optional(object, "scale", attributes.scale));
+  PACKPROOF_CHECK_OK(read_optional(object, "qk_l2norm", attributes.qk_l2norm));
+  PACKPROOF_CHECK_OK(read_optional(object, "chunk_size", attributes.chunk_size));
+  PACKPROOF_CHECK_OK(read_optional(object, "rotary_dim", attributes.rotary_dim));
+  PACKPROOF_CHECK_OK(read_optional(object, "rope_theta", attributes.rope_theta));
+  PACKPROOF_CHECK_OK(read_optional(object, "max_seqlen", attributes.max_seqlen));
+  return attributes;
+}
+
+Status read_op(const JsonObject& object, Op& op, Direction& direction) {
+  PACKPROOF_TRY(op, read_name<Op>(object, "op", "the name of an operation", op_from_name));
+  PACKPROOF_TRY(direction,
+                read_name<Direction>(object, "direction", "fwd or bwd", direction_from_name));
+  return {};
+}
+
+Result<CallRequest> read_call(const JsonObject& message, const Frame& frame) {
+  CallRequest request;
+  OpCall& call = request.call;
+  PACKPROOF_CHECK_OK(read(message, "id", request.id));
+  PACKPROOF_CHECK_OK(read_op(message, call.op, call.direction));
+  PACKPROOF_CHECK_OK(read_optional(message, "variant", call.variant));
+  PACKPROOF_TRY(call.attributes, read_attributes(message));
+  PACKPROOF_TRY(call.inputs, read_tensors(message, "inputs", frame));
+  PACKPROOF_TRY(call.outputs, read_map<OutputSpec>(message, "outputs", read_output_spec));
+  int64_t poison = 255;
+  PACKPROOF_CHECK_OK(read_optional(message, "poison", poison));
+  if (poison < 0 || poison > 255) return field_error("call.poison", "a byte", Json(poison));
+  request.options.poison = static_cast<std::byte>(poison);
+  PACKPROOF_CHECK_OK(read_optional(message, "schedule_seed", request.options.schedule_seed));
+  int64_t limit = request.options.time_limit.count();
+  PACKPROOF_CHECK_OK(read_optional(message, "time_limit_ms", limit));
+  request.options.time_limit = std::chrono::milliseconds(limit);
+  return request;
+}
+
+Result<Capability> read_capability(const JsonObject& object) {
+  Capability capability;
+  PACKPROOF_CHECK_OK(read_op(object, capability.op, capability.direction));
+  std::vector<std::string> dtypes;
+  PACKPROOF_CHECK_OK(read(object, "dtypes", dtypes));
+  for (const std::string& name : dtypes) {
+    const std::optional<DType> dtype = dtype_from_name(name);
+    if (!dtype) return field_error(object.path("dtypes"), kDTypes, Json(name));
+    capability.dtypes.push_back(*dtype);
+  }
+  PACKPROOF_CHECK_OK(read_optional(object, "variants", capability.variants));
+  return capability;
+}
+
+std::optional<CallStatus> status_from_name(std::string_view name) {
+  for (const CallStatus status :
+       {CallStatus::kOk, CallStatus::kNotSupported, CallStatus::kInvalidArgument,
+        CallStatus::kUndefinedBehaviour, CallStatus::kDeviceError}) {
+    if (name_of(status) == name) return status;
+  }
+  return std::nullopt;
+}
+
+Result<MemoryReport> read_memory(const JsonObject& message) {
+  MemoryReport memory;
+  if (message.find("memory") == nullptr) return memory;
+  PACKPROOF_TRY(const JsonObject object, read_object(message, "memory"));
+  PACKPROOF_CHECK_OK(read_optional(object, "written_outside", memory.written_outside));
+  PACKPROOF_CHECK_OK(read_optional(object, "inputs_modified", memory.inputs_modified));
+  PACKPROOF_CHECK_OK(
+      read_optional(object, "floating_point_mode_changed", memory.floating_point_mode_changed));
+  return memory;
+}
+
+}  // namespace
+
+Result<Request> decode_request(const Frame& frame) {
+  PACKPROOF_TRY(const Json header, parse_header(frame.header));
+  const JsonObject message{&header, "request"};
+  std::string type;
+  PACKPROOF_CHECK_OK(read(message, "type", type));
+  if (type == "hello") {
+    PACKPROOF_CHECK_OK(expect_protocol(message));
+    return Request(HelloRequest{});
+  }
+  if (type == "bye") return Request(ByeRequest{});
+  if (type != "call") return field_error("request.type", "hello, call or bye", Json(type));
+  PACKPROOF_TRY(CallRequest request, read_call(JsonObject{&header, "call"}, frame));
+  return Request(std::move(request));
+}
+
+Result<CandidateInfo> decode_hello(const Frame& frame) {
+  PACKPROOF_TRY(const Json header, parse_header(frame.header));
+  const JsonObject message{&header, "hello"};
+  PACKPROOF_CHECK_OK(expect_type(message, "hello"));
+  PACKPROOF_CHECK_OK(expect_protocol(message));
+  CandidateInfo info;
+  PACKPROOF_CHECK_OK(read(message, "name", info.name));
+  PACKPROOF_CHECK_OK(read_optional(message, "version", info.version));
+  PACKPROOF_CHECK_OK(read_optional(message, "device", info.device));
+  PACKPROOF_CHECK_OK(read_optional(message, "identity", info.identity));
+  PACKPROOF_CHECK_OK(read_optional(message, "bitwise_pack_invariant", info.bitwise_pack_invariant));
+  PACKPROOF_CHECK_OK(read_optional(message, "memory_checked", info.memory_checked));
+  PACKPROOF_CHECK_OK(read_optional(message, "notes", info.notes));
+  const Json* capabilities = message.find("capabilities");
+  if (capabilities == nullptr || !capabilities->is_array()) {
+    return field_error("hello.capabilities", "an array",
+                       capabilities == nullptr ? Json() : *capabilities);
+  }
+  for (std::size_t i = 0; i < capabilities->size(); ++i) {
+    const std::string where = "hello.capabilities[" + std::to_string(i) + "]";
+    if (!(*capabilities)[i].is_object()) return field_error(where, "an object", (*capabilities)[i]);
+    PACKPROOF_TRY(Capability capability, read_capability(JsonObject{&(*capabilities)[i], where}));
+    info.capabilities.push_back(std::move(capability));
+  }
+  return info;
+}
+
+Result<ResultMessage> decode_result(const Frame& frame) {
+  PACKPROOF_TRY(const Json header, parse_header(frame.header));
+  const JsonObject message{&header, "result"};
+  PACKPROOF_CHECK_OK(expect_type(message, "result"));
+  ResultMessage decoded;
+  CallResult& result = decoded.result;
+  PACKPROOF_CHECK_OK(read(message, "id", decoded.id));
+  PACKPROOF_TRY(result.status,
+                read_name<CallStatus>(message, "status",
+                                      "ok, not_supported, invalid_argument, undefined_behaviour or "
+                                      "device_error",
+                                      status_from_name));
+  PACKPROOF_CHECK_OK(read_optional(message, "message", result.message));
+  PACKPROOF_CHECK_OK(read_optional(message, "variant", result.variant));
+  PACKPROOF_CHECK_OK(read_optional(message, "seconds", result.seconds));
+  PACKPROOF_TRY(result.memory, read_memory(message));
+  if (message.find("outputs") != nullptr) {
+    PACKPROOF_TRY(result.outputs, read_tensors(message, "outputs", frame));
+  }
+  if (result.status == CallStatus::kOk) return decoded;
+  if (result.message.empty()) {
+    return field_error("result.message", "one sentence with a status other than ok",
+                       Json(result.message));
+  }
+  if (!result.outputs.empty()) {
+    return invalid_input("result.outputs: expected none with status " +
+                         std::string(name_of(result.status)) + ", found " +
+                         std::to_string(result.outputs.size()));
+  }
+  return decoded;
+}
+
+}  // namespace packproof
