@@ -100,6 +100,12 @@ class Model {
                                                 GradientMethod method) const = 0;
 };
 
+/// How random weights are drawn.
+enum class WeightInit : uint8_t {
+  kEveryTermMatters,  ///< Large enough that a fault in any term moves the logits.
+  kLibrary,           ///< The library's own initialisation (spec 2.1, end), gates apart.
+};
+
 struct ModelLoadReport {
   std::vector<std::string> ignored;  ///< Checkpoint tensors that the text model does not use.
 };
@@ -115,9 +121,9 @@ class Reference {
   virtual Result<std::unique_ptr<Model>> load_model(const std::filesystem::path& folder,
                                                     ModelLoadReport* report = nullptr) const = 0;
 
-  /// Random weights large enough that every term matters, gates from `gate`.
+  /// Random weights by `init`, A_log and dt_bias by `gate`.
   virtual Result<std::unique_ptr<Model>> random_model(const ModelConfig& config, GateRegime gate,
-                                                      uint64_t seed) const = 0;
+                                                      uint64_t seed, WeightInit init) const = 0;
 };
 
 }  // namespace packproof::reference

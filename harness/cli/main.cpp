@@ -1,0 +1,61 @@
+#include <CLI/CLI.hpp>
+
+#include <csignal>
+#include <cstdio>
+
+#include "harness/cli/commands.h"
+
+namespace packproof::cli {
+
+int exit_code(const Error& error) {
+  switch (error.code) {
+    case Code::kUsage:
+    case Code::kInvalidInput:
+      return kBadUsage;
+    case Code::kNothingRan:
+      return kNothingRan;
+    case Code::kInfrastructure:
+    case Code::kInternal:
+      return kMachineFault;
+  }
+  return kMachineFault;
+}
+
+int report_error(const Error& error) {
+  std::fprintf(stderr, "packproof: %s\n", error.message.c_str());
+  return exit_code(error);
+}
+
+}  // namespace packproof::cli
+
+int main(int argc, char** argv) {
+  using namespace packproof::cli;
+  std::signal(SIGPIPE, SIG_IGN);
+  CLI::App app{
+      "packproof - conformance tests for kernels that pack sequences without padding.\n"
+      "Judges a kernel library or program against a double-precision Qwen3.5 reference on random\n"
+      "packings and whole models. Exit codes: 0 conforms, 1 does not, 2 bad usage or input,\n"
+      "3 nothing ran, 4 machine fault (memory, device, worker)."};
+  app.name("packproof");
+  app.require_subcommand(1);
+  app.set_version_flag("--version", PACKPROOF_VERSION);
+  Body body;
+  add_run(app, body);
+  add_list(app, body);
+  add_replay(app, body);
+  add_oracle(app, body);
+  add_golden(app, body);
+  add_worker(app, body);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const bool help = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success);
+    app.exit(error);
+    return help ? kConforms : kBadUsage;
+  }
+  try {
+    return body();
+  } catch (const std::bad_alloc&) {
+    return report_error(packproof::infrastructure_error("out of memory"));
+  }
+}

@@ -1,0 +1,78 @@
+#include "harness/run/case_runner.h"
+
+#include "harness/core/case_text.h"
+#include "harness/run/checks.h"
+
+namespace packproof {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// Once the process died or hung under a case, its other checks would only repeat that.
+bool ends_the_case(OutcomeKind outcome) {
+  switch (outcome) {
+    case OutcomeKind::kCrash:
+    case OutcomeKind::kTimeout:
+    case OutcomeKind::kDeviceLost:
+    case OutcomeKind::kResource:
+      return true;
+    default:
+      return false;
+  }
+}
+
+CheckResult failed(std::string check, OutcomeKind outcome, std::string detail) {
+  return {.check = std::move(check), .outcome = outcome, .detail = std::move(detail)};
+}
+
+}  // namespace
+
+CaseResult run_case(const CaseSpec& spec, Candidate& candidate,
+                    const reference::Reference& reference, const CaseOptions& options) {
+  CaseResult result;
+  result.id = to_text(spec);
+  Result<PackedCall> packed = build_case(spec);
+  if (!packed.ok()) {
+    result.checks.push_back(failed("call", OutcomeKind::kInternalError, packed.error().message));
+    return result;
+  }
+  Realised realised = realise(*packed);
+  CallOptions call_options{.poison = kPoison, .time_limit = options.time_limit};
+  CallResult base = candidate.call(realised.call, call_options);
+  result.variant = base.variant;
+  if (base.status != CallStatus::kOk) {
+    result.checks.push_back(result_of_failed_call("call", base));
+    return result;
+  }
+  Result<Expectation> expectation = expect(realised, reference);
+  if (!expectation.ok()) {
+    result.checks.push_back(
+        failed("call", OutcomeKind::kInternalError, expectation.error().message));
+    return result;
+  }
+  const CaseContext context{*packed,         std::move(realised), std::move(*expectation),
+                            std::move(base), candidate,           reference,
+                            call_options};
+  bool ended = false;
+  for (const Check& check : all_checks()) {
+    const std::string name(check.name);
+    if (!options.checks.empty() && !options.checks.contains(name)) continue;
+    if (ended) {
+      result.checks.push_back(failed(name, OutcomeKind::kNotRun, "the case had ended"));
+      continue;
+    }
+    if (const auto reason = check.skip_reason(context)) {
+      result.checks.push_back(failed(name, OutcomeKind::kNotRun, *reason));
+      continue;
+    }
+    const auto start = std::chrono::steady_clock::now();
+    result.checks.push_back(check.run(context));
+    result.checks.back().seconds = seconds_since(start);
+    ended = ends_the_case(result.checks.back().outcome);
+  }
+  return result;
+}
+
+}  // namespace packproof

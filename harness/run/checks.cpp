@@ -1,0 +1,104 @@
+#include "harness/run/checks.h"
+
+#include <array>
+
+namespace packproof {
+namespace {
+
+std::optional<std::string> always(const CaseContext&) { return std::nullopt; }
+
+bool has_initial_state(const CaseContext& context) {
+  return context.packed.call.has("initial_state");
+}
+
+std::optional<std::string> needs_several_sequences(const CaseContext& context) {
+  if (context.packed.packing.num_seqs() < 2) return "one sequence has no neighbour";
+  return std::nullopt;
+}
+
+std::optional<std::string> needs_tokens(const CaseContext& context) {
+  if (context.packed.packing.total_tokens() == 0) return "the pack holds no token";
+  return std::nullopt;
+}
+
+std::optional<std::string> needs_token_rows(const CaseContext& context) {
+  if (geometry_of(context.packed.call.op) == Geometry::kSlots) {
+    return "the op takes one token per sequence";
+  }
+  return needs_tokens(context);
+}
+
+std::optional<std::string> needs_paddable(const CaseContext& context) {
+  const Packing& packing = context.packed.packing;
+  if (packing.num_seqs() * packing.max_seqlen() > kPaddedRowLimit) {
+    return "the padded batch would exceed the row limit";
+  }
+  return needs_token_rows(context);
+}
+
+std::optional<std::string> needs_left_paddable(const CaseContext& context) {
+  if (has_initial_state(context))
+    return "left pads would come between the initial state and its tokens";
+  return needs_paddable(context);
+}
+
+std::optional<std::string> needs_carried_state(const CaseContext& context) {
+  if (geometry_of(context.packed.call.op) != Geometry::kTokens) return "the op carries no state";
+  if (!context.packed.call.outputs.contains("final_state")) return "no final state is asked for";
+  if (context.packed.packing.max_seqlen() < 2) return "no sequence is long enough to cut";
+  return std::nullopt;
+}
+
+std::optional<std::string> needs_decode(const CaseContext& context) {
+  if (const auto reason = needs_carried_state(context)) return reason;
+  const Op update = context.packed.call.op == Op::kCausalConv1d
+                        ? Op::kCausalConv1dUpdate
+                        : Op::kRecurrentGatedDeltaRuleUpdate;
+  if (context.candidate.info().find(update, Direction::kForward) == nullptr) {
+    return "the candidate offers no " + std::string(name_of(update));
+  }
+  return std::nullopt;
+}
+
+std::optional<std::string> needs_recurrence(const CaseContext& context) {
+  if (geometry_of(context.packed.call.op) != Geometry::kTokens) return "rows are independent";
+  if (context.packed.packing.max_seqlen() < 2) return "no sequence has a past and a future";
+  return std::nullopt;
+}
+
+std::optional<std::string> needs_host_schedule(const CaseContext& context) {
+  if (context.candidate.info().device != "host")
+    return "thread order can be chosen on the host only";
+  return needs_tokens(context);
+}
+
+}  // namespace
+
+std::span<const Check> all_checks() {
+  static const std::array<Check, 11> checks{{
+      {"reference", "every output element is within its error budget of the f64 definition", always,
+       check_reference},
+      {"written",
+       "every owned element is written, nothing else is, and a second run gives equal bits", always,
+       check_written},
+      {"alone", "each sequence gives what it gives by itself", needs_tokens, check_alone},
+      {"right_padded", "a right-padded batch gives the same outputs", needs_paddable,
+       check_right_padded},
+      {"left_padded", "a left-padded batch gives the same outputs and states", needs_left_paddable,
+       check_left_padded},
+      {"permuted", "sequences in another order give the same rows", needs_several_sequences,
+       check_permuted},
+      {"non_interference", "fresh, loud and NaN data in one sequence change no bit of the others",
+       needs_several_sequences, check_non_interference},
+      {"causality", "a changed future changes no bit of the past", needs_recurrence,
+       check_causality},
+      {"cut_and_carry", "a sequence cut in two with its state carried gives the whole",
+       needs_carried_state, check_cut_and_carry},
+      {"decode", "prefill and one single-token update give one longer prefill", needs_decode,
+       check_decode},
+      {"schedule", "no order of threads changes a bit", needs_host_schedule, check_schedule},
+  }};
+  return checks;
+}
+
+}  // namespace packproof

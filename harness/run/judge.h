@@ -1,0 +1,53 @@
+#pragma once
+
+#include "harness/candidate/candidate.h"
+#include "harness/core/outcome.h"
+#include "harness/ops/packed_call.h"
+#include "harness/oracle/compare.h"
+#include "reference/reference.h"
+
+#include <map>
+#include <string>
+
+namespace packproof {
+
+/// What the definition expects of one call and how far a candidate may be from it.
+struct Expectation {
+  TensorMap outputs;  ///< f64, contiguous.
+  TensorMap allowed;  ///< f64: absolute error allowed per element (harness/oracle/README.md).
+};
+
+/// Evaluates the reference on the values that the candidate receives. Slack rows, which hold NaN,
+/// are replaced by zeros first: the definition does not depend on them.
+Result<Expectation> expect(const Realised& realised, const reference::Reference& reference);
+
+/// Everything the checks of one case share.
+struct CaseContext {
+  const PackedCall& packed;
+  Realised realised;
+  Expectation expectation;
+  CallResult base;  ///< The candidate's answer to `realised.call`, poison kPoison.
+  Candidate& candidate;
+  const reference::Reference& reference;
+  CallOptions options;
+};
+
+inline constexpr std::byte kPoison{0xFF};
+inline constexpr std::byte kOtherPoison{0xA5};
+
+/// Outcome of a call that did not end with kOk, with its sentence.
+CheckResult result_of_failed_call(const std::string& check, const CallResult& call);
+
+/// Number of leading rows of an output.
+inline int64_t row_count(const RowMap& rows) { return static_cast<int64_t>(rows.size()); }
+
+/// "output of sequence 3, token 17, element 5" for messages.
+std::string element_text(const std::string& output, const Row& row, int64_t element);
+
+/// Shortest text that tells two close numbers apart.
+std::string number_text(double value);
+
+/// "37 % of its budget", "4.2 times its budget".
+std::string budget_text(double share);
+
+}  // namespace packproof

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "harness/core/case_spec.h"
+#include "harness/core/result.h"
+
+namespace packproof {
+
+/// Sizes of the same plan: `smoke` for every build, `ci` for a gate.
+enum class SuiteSize : uint8_t { kSmoke, kCi };
+
+/// A cell that the plan must not leave empty: op x gate regime (where the op has gates) x layout.
+struct Cell {
+  Op op = Op::kCausalConv1d;
+  Direction direction = Direction::kForward;
+  LayoutClass layout = LayoutClass::kSingle;
+  GateRegime gate = GateRegime::kSlow;
+  int64_t cases = 0;
+};
+
+struct Plan {
+  std::vector<CaseSpec> cases;
+  std::vector<Cell> cells;
+};
+
+struct PlanOptions {
+  SuiteSize size = SuiteSize::kSmoke;
+  uint64_t seed = 1;
+  std::vector<Op> ops;  ///< Empty: every op that suites cover.
+};
+
+/// Ops that the suites cover.
+std::span<const Op> suite_ops();
+
+/// Random packings for every cell: the same plan for the same options, on any machine. An empty
+/// cell is an error.
+Result<Plan> make_plan(const PlanOptions& options);
+
+/// "recurrent_gated_delta_rule fwd, slow, empty_middle".
+std::string cell_text(const Cell& cell);
+
+}  // namespace packproof

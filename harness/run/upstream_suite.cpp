@@ -1,0 +1,121 @@
+#include "harness/run/upstream_suite.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "harness/run/judge.h"
+#include "harness/run/model_check.h"
+
+namespace packproof {
+namespace {
+
+constexpr double kUpstreamTolerance = 1e-5;
+
+/// The configuration of the library's own model tester at the revision of spec 7.
+reference::ModelConfig upstream_config() {
+  reference::ModelConfig config;
+  config.vocab_size = 99;
+  config.hidden_size = 32;
+  config.intermediate_size = 32;
+  config.num_hidden_layers = 2;
+  config.num_attention_heads = 2;
+  config.num_key_value_heads = 2;
+  config.head_dim = 32;
+  config.mrope_section = {2, 1, 1};
+  config.layer_types = {reference::LayerType::kFullAttention, reference::LayerType::kLinearAttention};
+  config.linear_conv_kernel_dim = 2;
+  config.linear_key_head_dim = 16;
+  config.linear_value_head_dim = 16;
+  config.linear_num_key_heads = 4;
+  config.linear_num_value_heads = 8;
+  return config;
+}
+
+const std::vector<std::vector<int64_t>>& upstream_batches() {
+  static const std::vector<std::vector<int64_t>> batches{{3, 2}, {5, 1}};
+  return batches;
+}
+
+/// Tokens 1, 2, 3, ... across the sequences of a batch.
+Tensor upstream_ids(const std::vector<int64_t>& lens) {
+  std::vector<int64_t> ids(static_cast<std::size_t>(std::accumulate(lens.begin(), lens.end(), int64_t{0})));
+  std::iota(ids.begin(), ids.end(), 1);
+  return Tensor::from_ints(DType::kI64, {1, static_cast<int64_t>(ids.size())}, ids);
+}
+
+/// max |a - b| / (atol + rtol |b|), as in assert_close.
+double excess(const Tensor& actual, const Tensor& expected) {
+  double largest = 0.0;
+  for (int64_t i = 0; i < actual.numel(); ++i) {
+    const double share = std::abs(actual.at(i) - expected.at(i)) /
+                         (kUpstreamTolerance + kUpstreamTolerance * std::abs(expected.at(i)));
+    if (!(share <= largest)) largest = share;
+  }
+  return largest;
+}
+
+Result<double> packed_against_padded(const reference::Model& model, ModelOps& ops) {
+  double largest = 0.0;
+  for (const std::vector<int64_t>& lens : upstream_batches()) {
+    const Tensor ids = upstream_ids(lens);
+    PACKPROOF_TRY(const Tensor padded,
+                  model_logits(model, lens, ids, ModelForm::kPaddedLeft, ops.substituting()));
+    PACKPROOF_TRY(const Tensor packed,
+                  model_logits(model, lens, ids, ModelForm::kPacked, ops.substituting()));
+    const double share = excess(packed, padded);
+    if (!(share <= largest)) largest = share;
+  }
+  return largest;
+}
+
+}  // namespace
+
+Result<UpstreamReport> run_upstream_suite(Candidate& candidate, const reference::Reference& reference,
+                                          uint64_t seed) {
+  UpstreamReport report;
+  report.verdict.id = "transformers-45034";
+  report.verdict.suite = "transformers-45034";
+  for (const GateRegime gate : {GateRegime::kDefaultInit, GateRegime::kSlow}) {
+    PACKPROOF_TRY(const std::unique_ptr<reference::Model> model,
+                  reference.random_model(upstream_config(), gate, seed,
+                                         reference::WeightInit::kLibrary));
+    for (const PlantedFault fault : all_planted_faults()) {
+      ModelOps ops(candidate, reference, DType::kF32, fault, {});
+      PACKPROOF_TRY(const double share, packed_against_padded(*model, ops));
+      report.rows.push_back({fault, gate, share <= 1.0, share});
+      if (fault != PlantedFault::kNone) continue;
+      CheckResult check{.check = std::string("packed_vs_padded_") + std::string(name_of(gate)),
+                        .outcome = share <= 1.0 ? OutcomeKind::kPass : OutcomeKind::kFail,
+                        .detail = {},
+                        .budget_used = share};
+      if (share > 1.0) check.detail = "packed and left-padded logits differ by " + budget_text(share);
+      report.verdict.checks.push_back(std::move(check));
+    }
+  }
+  return report;
+}
+
+std::string upstream_table(const UpstreamReport& report) {
+  const auto pad = [](std::string text, std::size_t width) {
+    text.resize(std::max(width, text.size()), ' ');
+    return text;
+  };
+  std::string table = pad("planted fault", 24) + pad("gates as initialised", 24) + "slow gates\n";
+  for (const PlantedFault fault : all_planted_faults()) {
+    std::string line = pad(std::string(name_of(fault)), 24);
+    for (const GateRegime gate : {GateRegime::kDefaultInit, GateRegime::kSlow}) {
+      for (const UpstreamRow& row : report.rows) {
+        if (row.fault != fault || row.gate != gate) continue;
+        line += pad(std::string(row.accepted ? "accepted" : "refused") + " (" +
+                        number_text(std::round(row.largest_excess * 1000.0) / 1000.0) + ")",
+                    24);
+      }
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    table += line + "\n";
+  }
+  return table;
+}
+
+}  // namespace packproof

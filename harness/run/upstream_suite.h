@@ -1,0 +1,34 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "harness/core/outcome.h"
+#include "harness/run/model_ops.h"
+
+namespace packproof {
+
+/// What the regression test of transformers #45034 says of one planted fault.
+struct UpstreamRow {
+  PlantedFault fault = PlantedFault::kNone;
+  GateRegime gate = GateRegime::kDefaultInit;
+  bool accepted = false;          ///< Both of its batches are within atol = rtol = 1e-5.
+  double largest_excess = 0.0;    ///< max |a - b| / (atol + rtol |b|); above 1 is refused.
+};
+
+struct UpstreamReport {
+  std::vector<UpstreamRow> rows;
+  CaseResult verdict;  ///< The candidate without faults, judged as upstream does.
+};
+
+/// The upstream test re-created on `candidate`: rows of 3 + 2 and 5 + 1 tokens, left-padded against
+/// packed, layer types full + linear, conv width 2, float32 ops, atol = rtol = 1e-5 on the logits
+/// of valid tokens (spec 7); then with every planted fault, under the library's initial gates and
+/// under slow ones. A fault that is accepted is one that the test cannot see.
+Result<UpstreamReport> run_upstream_suite(Candidate& candidate, const reference::Reference& reference,
+                                          uint64_t seed);
+
+/// The table of accepted and refused faults, for the console and the README.
+std::string upstream_table(const UpstreamReport& report);
+
+}  // namespace packproof
