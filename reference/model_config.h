@@ -1,11 +1,11 @@
 #pragma once
 
+#include "harness/core/result.h"
+
 #include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
-
-#include "harness/core/result.h"
 
 namespace packproof::reference {
 
@@ -47,12 +47,19 @@ struct ModelConfig {
   bool output_router_logits = false;
   double router_aux_loss_coef = 0.001;
 
-  int64_t rotary_dim() const;   ///< floor(head_dim * partial_rotary_factor).
+  int64_t rotary_dim() const;  ///< floor(head_dim * partial_rotary_factor).
+
   int64_t key_dim() const { return linear_num_key_heads * linear_key_head_dim; }
+
   int64_t value_dim() const { return linear_num_value_heads * linear_value_head_dim; }
+
   int64_t conv_dim() const { return 2 * key_dim() + value_dim(); }
+
   bool is_moe_layer(int64_t layer) const;
 };
+
+/// Above every published depth; bounds what a mistyped number makes the parser build.
+inline constexpr int64_t kMaxHiddenLayers = 4096;
 
 /// Parses config.json (nested `text_config` accepted, unknown keys ignored). Inconsistent or
 /// unsupported values are refused with the field's name and value. No file access.
