@@ -1,0 +1,236 @@
+#include "kernels/simt/block.h"
+
+#include <bit>
+#include <cstdio>
+#include <exception>
+#include <utility>
+
+namespace packproof::simt {
+
+thread_local constinit Thread* running_thread = nullptr;
+
+namespace {
+
+// The first set bit after position `after`, wrapping around; bits != 0.
+int next_bit(uint32_t bits, int after) {
+  const int start = (after + 1) % 32;
+  return (std::countr_zero(std::rotr(bits, start)) + start) % 32;
+}
+
+// The set bit with `rank` set bits below it.
+int bit_of_rank(uint32_t bits, uint32_t rank) {
+  for (; rank > 0; --rank) bits &= bits - 1;
+  return std::countr_zero(bits);
+}
+
+}  // namespace
+
+Block::Block() : threads_(std::make_unique<CudaThread[]>(kMaxThreads)) {}
+
+Block& Block::of(const Thread& thread) {
+  return static_cast<Block&>(const_cast<BlockView&>(*thread.block));
+}
+
+void Block::begin_launch(const LaunchView& launch) {
+  launch_ = launch;
+  dim = launch.config.block;
+  grid = launch.config.grid;
+  shared_bytes = launch.config.shared_bytes;
+  num_threads_ = 0;
+  for (unsigned z = 0; z < dim.z; ++z) {
+    for (unsigned y = 0; y < dim.y; ++y) {
+      for (unsigned x = 0; x < dim.x; ++x) {
+        CudaThread& thread = threads_[num_threads_];
+        thread.index = {x, y, z};
+        thread.linear = static_cast<uint32_t>(num_threads_++);
+        thread.block = this;
+      }
+    }
+  }
+  adopt_host_thread(home_);
+}
+
+packproof_status Block::run(uint64_t number) {
+  status_ = PACKPROOF_OK;
+  begin_block(number);
+  Thread* const outer = std::exchange(running_thread, nullptr);
+  if (status_ == PACKPROOF_OK) schedule();
+  running_thread = outer;
+  end_block();
+  return status_;
+}
+
+void Block::begin_block(uint64_t number) {
+  index = {static_cast<unsigned>(number % grid.x), static_cast<unsigned>(number / grid.x % grid.y),
+           static_cast<unsigned>(number / grid.x / grid.y)};
+  if constexpr (kThreadSanitizer) order_ = std::make_unique<OrderObjects>();
+  if (!arena_.begin_block(shared_bytes)) {
+    write_fault(PACKPROOF_DEVICE_ERROR, threads_[0], "gets no memory for %zu shared bytes",
+                shared_bytes);
+  }
+  shared = arena_.data();
+  num_finished_ = 0;
+  ready_warps_ = 0;
+  for (int first = 0; first < num_threads_; first += kWarpSize) {
+    const int lanes = std::min(num_threads_ - first, kWarpSize);
+    Warp& warp = warps_[first / kWarpSize] = {};
+    warp.exists = ~uint32_t{0} >> (kWarpSize - lanes);
+    make_ready(first / kWarpSize, warp.exists);
+  }
+  for (int i = 0; i < num_threads_; ++i) {
+    threads_[i].state = CudaThread::State::kUnstarted;
+    threads_[i].barrier_call = nullptr;
+  }
+  current_warp_ = kMaxWarps - 1;
+  for (; used_barriers_ != 0; used_barriers_ &= used_barriers_ - 1) {
+    barriers_[std::countr_zero(used_barriers_)] = {};
+  }
+  random_ = ScheduleRandom(launch_.seed, number);
+}
+
+void Block::schedule() {
+  to_start_ = pick(Next::kOtherWarp);
+  while (status_ == PACKPROOF_OK) {
+    CudaThread* next =
+        to_start_ != nullptr ? std::exchange(to_start_, nullptr) : pick(Next::kNearby);
+    if (next == nullptr) break;
+    if (next->state == CudaThread::State::kUnstarted && !start(*next)) break;
+    running_thread = next;
+    switch_fiber(home_, next->fiber, Leaving::kForNow);
+    if (ended_ != nullptr) stacks_.release(std::exchange(ended_, nullptr)->fiber.stack, false);
+  }
+  running_thread = nullptr;
+  happens_after(fault_);
+  if (status_ == PACKPROOF_OK && num_finished_ < num_threads_) explain_deadlock();
+}
+
+void Block::end_block() {
+  arena_.end_block();
+  to_start_ = nullptr;
+  for (int i = 0; i < num_threads_; ++i) {
+    CudaThread& thread = threads_[i];
+    if (thread.state == CudaThread::State::kUnstarted) continue;
+    if (thread.state == CudaThread::State::kStarted) stacks_.release(thread.fiber.stack, true);
+    retire(thread.fiber, home_, launch_.finish);
+  }
+}
+
+bool Block::start(CudaThread& thread) {
+  const Stack stack = stacks_.acquire();
+  if (stack.bottom == nullptr) {
+    write_fault(PACKPROOF_DEVICE_ERROR, thread, "gets no memory for its stack");
+    return false;
+  }
+  char name[64] = {};
+  if constexpr (kThreadSanitizer) {
+    std::snprintf(name, sizeof(name), "block (%u, %u, %u) thread (%u, %u, %u)", index.x, index.y,
+                  index.z, thread.index.x, thread.index.y, thread.index.z);
+  }
+  prepare(thread.fiber, stack, run_thread, name);
+  thread.state = CudaThread::State::kStarted;
+  return true;
+}
+
+void Block::run_thread(Fiber&) {
+  CudaThread& self = static_cast<CudaThread&>(*running_thread);
+  Block& block = of(self);
+  char what[256] = "";
+  bool thrown = true;
+  try {
+    block.launch_.invoke(block.launch_.context);
+    thrown = false;
+  } catch (const std::exception& exception) {
+    std::snprintf(what, sizeof(what), "%s", exception.what());
+  } catch (...) {
+    std::snprintf(what, sizeof(what), "not a std::exception");
+  }
+  if (thrown) fail(self, "lets an exception escape: %s", what);
+  block.finish(self);
+}
+
+void Block::finish(CudaThread& self) {
+  check_guards(self);
+  self.state = CudaThread::State::kFinished;
+  ++num_finished_;
+  Warp& warp = warps_[self.warp()];
+  warp.finished |= uint32_t{1} << self.lane();
+  // Lanes that named this one in their mask need not wait for it any more.
+  const CudaThread* lanes = &threads_[self.warp() * kWarpSize];
+  for (uint32_t left = warp.waiting; left != 0;) {
+    const WarpCall& call = *lanes[std::countr_zero(left)].warp_call;
+    left &= complete(self, call) ? warp.waiting : left - 1;
+  }
+  ended_ = &self;
+  switch_fiber(self.fiber, home_, Leaving::kForGood);
+  __builtin_unreachable();
+}
+
+void Block::wait(CudaThread& self, Next next) {
+  check_guards(self);
+  CudaThread* const thread = pick(next);
+  if (thread == &self) return;
+  if (thread == nullptr || thread->state == CudaThread::State::kUnstarted) {
+    to_start_ = thread;
+    switch_fiber(self.fiber, home_, Leaving::kForNow);
+  } else {
+    running_thread = thread;
+    switch_fiber(self.fiber, thread->fiber, Leaving::kForNow);
+  }
+}
+
+CudaThread* Block::pick(Next next) {
+  if (ready_warps_ == 0) return nullptr;
+  int lane = 0;
+  if (launch_.seed == 0) {
+    if (next == Next::kOtherWarp || warps_[current_warp_].ready == 0) {
+      current_warp_ = next_bit(ready_warps_, current_warp_);
+    }
+    lane = next_bit(warps_[current_warp_].ready, warps_[current_warp_].last_lane);
+  } else {
+    const auto num_warps = static_cast<uint32_t>(std::popcount(ready_warps_));
+    current_warp_ = bit_of_rank(ready_warps_, random_.below(num_warps));
+    const uint32_t ready = warps_[current_warp_].ready;
+    lane = bit_of_rank(ready, random_.below(static_cast<uint32_t>(std::popcount(ready))));
+  }
+  Warp& warp = warps_[current_warp_];
+  warp.last_lane = lane;
+  warp.ready &= ~(uint32_t{1} << lane);
+  if (warp.ready == 0) ready_warps_ &= ~(uint32_t{1} << current_warp_);
+  return &threads_[current_warp_ * kWarpSize + lane];
+}
+
+void Block::make_ready(int warp, uint32_t lanes) {
+  warps_[warp].ready |= lanes;
+  ready_warps_ |= uint32_t{1} << warp;
+}
+
+void Block::give_way(CudaThread& self) {
+  make_ready(self.warp(), uint32_t{1} << self.lane());
+  wait(self, Next::kOtherWarp);
+}
+
+void Block::check_guards(const CudaThread& self) {
+  if (!arena_.guards_hold()) {
+    fail(self, "wrote outside the block's %zu bytes of shared memory", shared_bytes);
+  }
+}
+
+void Block::abandon(const Thread& thread, const char* format, std::va_list arguments) {
+  write_fault(PACKPROOF_UNDEFINED_BEHAVIOUR, thread, format, arguments);
+  happens_before(fault_);
+  switch_fiber(static_cast<CudaThread*>(running_thread)->fiber, home_, Leaving::kForNow);
+  __builtin_unreachable();
+}
+
+void fail(const Thread& thread, const char* format, ...) {
+  std::va_list arguments;
+  va_start(arguments, format);
+  Block::of(thread).abandon(thread, format, arguments);
+}
+
+void yield() {
+  CudaThread& self = static_cast<CudaThread&>(*running_thread);
+  Block::of(self).give_way(self);
+}
+
+}  // namespace packproof::simt

@@ -1,0 +1,82 @@
+#include "kernels/simt/shared_arena.h"
+
+#include "kernels/simt/sanitizer.h"
+#include "kernels/simt/thread.h"
+
+#include <cstdint>
+#include <cstring>
+
+#include <sys/mman.h>
+
+namespace packproof::simt {
+namespace {
+
+constexpr std::size_t kGuardBytes = 128;  // Before and after; keeps the data's alignment.
+constexpr std::size_t kMappingBytes = 232 * 1024;
+constexpr uint64_t kGuardWord = 0x5ca1ab1e5ca1ab1e;
+static_assert(SharedArena::kMaxBytes + 2 * kGuardBytes <= kMappingBytes);
+
+void fill_guard(std::byte* guard) {
+  for (std::size_t at = 0; at < kGuardBytes; at += sizeof(kGuardWord)) {
+    std::memcpy(guard + at, &kGuardWord, sizeof(kGuardWord));
+  }
+}
+
+bool guard_holds(const std::byte* guard) {
+  uint64_t difference = 0;
+  for (std::size_t at = 0; at < kGuardBytes; at += sizeof(kGuardWord)) {
+    uint64_t word = 0;
+    std::memcpy(&word, guard + at, sizeof(word));
+    difference |= word ^ kGuardWord;
+  }
+  return difference == 0;
+}
+
+}  // namespace
+
+SharedArena::~SharedArena() {
+  if (mapping_ != nullptr) munmap(mapping_, kMappingBytes);
+}
+
+bool SharedArena::begin_block(std::size_t bytes) {
+  bytes_ = bytes;
+  if (bytes == 0) return true;
+  // Mapped anew for each block, ThreadSanitizer forgets the accesses of the block before.
+  if (mapping_ == nullptr || kThreadSanitizer) {
+    const int fixed = mapping_ == nullptr ? 0 : MAP_FIXED;
+    void* mapping = mmap(mapping_, kMappingBytes, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
+    if (mapping == MAP_FAILED) return false;
+    mapping_ = static_cast<std::byte*>(mapping);
+    data_ = mapping_ + kGuardBytes;
+  }
+  std::memset(data_, 0xff, bytes);
+  if constexpr (kAddressSanitizer) {
+    poison(mapping_, kGuardBytes);
+    poison(data_ + bytes, kGuardBytes);
+  } else {
+    fill_guard(mapping_);
+    fill_guard(data_ + bytes);
+  }
+  return true;
+}
+
+void SharedArena::end_block() {
+  if (mapping_ != nullptr) unpoison(mapping_, kMappingBytes);
+}
+
+bool SharedArena::guards_hold() const {
+  if (kAddressSanitizer || bytes_ == 0) return true;
+  return guard_holds(mapping_) && guard_holds(data_ + bytes_);
+}
+
+std::byte* shared_arena(std::size_t bytes) {
+  const Thread& thread = *running_thread;
+  if (bytes > thread.block->shared_bytes) {
+    fail(thread, "uses %zu bytes of shared memory, but the launch asked for %zu", bytes,
+         thread.block->shared_bytes);
+  }
+  return thread.block->shared;
+}
+
+}  // namespace packproof::simt
