@@ -65,6 +65,13 @@ reference::ModelBatch alone_batch(const TokenBatch& batch, int64_t n) {
           {}};
 }
 
+reference::ForwardOptions with_states(bool hidden_states) {
+  reference::ForwardOptions options;
+  options.states = true;
+  options.hidden_states = hidden_states;
+  return options;
+}
+
 Tensor token_rows(const Tensor& padded, const Packing& packing, PadSide side) {
   return masked_rows(padded, attention_mask(packing, padded_layout(packing, side)));
 }

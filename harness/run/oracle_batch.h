@@ -1,13 +1,13 @@
 #pragma once
 
-#include <cstdint>
-#include <string>
-#include <vector>
-
 #include "harness/core/packing.h"
 #include "harness/core/result.h"
 #include "harness/core/tensor.h"
 #include "reference/reference.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
 
 namespace packproof {
 
@@ -30,6 +30,9 @@ reference::ModelBatch packed_batch(const TokenBatch& batch);
 
 /// Sequence `n` by itself, without mask and positions.
 reference::ModelBatch alone_batch(const TokenBatch& batch, int64_t n);
+
+/// What to ask of a forward: final states always, hidden states on request.
+reference::ForwardOptions with_states(bool hidden_states = false);
 
 /// The rows of a padded [N, L, X] tensor that hold tokens, [T, X], sequences in order.
 Tensor token_rows(const Tensor& padded, const Packing& packing, PadSide side);

@@ -1,10 +1,10 @@
 #include "harness/run/oracle_cached_cases.h"
 
+#include "harness/run/oracle_batch.h"
+
 #include <memory>
 #include <utility>
 #include <vector>
-
-#include "harness/run/oracle_batch.h"
 
 namespace packproof {
 
@@ -17,8 +17,8 @@ using reference::ModelOutput;
 
 /// Two rows fed through a cache in the stored segments, against one forward of the whole rows.
 Status walk_cached(const Model& model, OracleTally& tally, const std::string& group) {
-  PACKPROOF_TRY(const Tensor ids, tally.input(group + "/input_ids"));
-  PACKPROOF_TRY(const Tensor segments, tally.input(group + "/segments"));
+  PACKPROOF_TRY(const Tensor ids, tally.input(group + "/input_ids", 2));
+  PACKPROOF_TRY(const Tensor segments, tally.input(group + "/segments", 1));
   const std::unique_ptr<ModelCache> cache = model.make_cache(ids.dim(0));
   std::vector<Tensor> logits;
   ModelOutput last;
@@ -29,14 +29,14 @@ Status walk_cached(const Model& model, OracleTally& tally, const std::string& gr
       return invalid_input(group + "/segments: expected positive lengths with sum " +
                            std::to_string(ids.dim(1)));
     const ModelBatch batch{ids.slice(1, begin, end), std::nullopt, std::nullopt, {}};
-    PACKPROOF_TRY(last, model.forward_cached(batch, *cache, {.states = true}));
+    PACKPROOF_TRY(last, model.forward_cached(batch, *cache, with_states()));
     logits.push_back(last.logits);
     begin = end;
   }
   tally.compare(group + "/logits", concatenate(logits, 1), "segments", kForwardBar);
   compare_states(tally, group, last.conv_state, last.recurrent_state, "segments");
   PACKPROOF_TRY(const ModelOutput whole,
-                model.forward({ids, std::nullopt, std::nullopt, {}}, {.states = true}));
+                model.forward({ids, std::nullopt, std::nullopt, {}}, with_states()));
   tally.compare(group + "/logits_one_shot", whole.logits, "one shot", kForwardBar);
   compare_states(tally, group, whole.conv_state, whole.recurrent_state, "one shot");
   return {};
@@ -51,9 +51,9 @@ Tensor grown(const Tensor& mask) {
 
 /// A left-padded prefill, then single steps under a mask that grows by a column each.
 Status walk_cached_left_padded(const Model& model, OracleTally& tally, const std::string& group) {
-  PACKPROOF_TRY(const Tensor ids, tally.input(group + "/input_ids"));
-  PACKPROOF_TRY(Tensor mask, tally.input(group + "/attention_mask"));
-  PACKPROOF_TRY(const Tensor next, tally.input(group + "/next_ids"));
+  PACKPROOF_TRY(const Tensor ids, tally.input(group + "/input_ids", 2));
+  PACKPROOF_TRY(Tensor mask, tally.input(group + "/attention_mask", 2));
+  PACKPROOF_TRY(const Tensor next, tally.input(group + "/next_ids", 2));
   const std::unique_ptr<ModelCache> cache = model.make_cache(ids.dim(0));
   PACKPROOF_TRY(const ModelOutput prefill,
                 model.forward_cached({ids, mask, mask_positions(mask), {}}, *cache, {}));
@@ -61,9 +61,9 @@ Status walk_cached_left_padded(const Model& model, OracleTally& tally, const std
   for (int64_t step = 0; step < next.dim(1); ++step) {
     mask = grown(mask);
     const Tensor positions = mask_positions(mask).slice(1, mask.dim(1) - 1, mask.dim(1));
-    PACKPROOF_TRY(const ModelOutput output,
-                  model.forward_cached({next.slice(1, step, step + 1), mask, positions, {}}, *cache,
-                                       {}));
+    PACKPROOF_TRY(
+        const ModelOutput output,
+        model.forward_cached({next.slice(1, step, step + 1), mask, positions, {}}, *cache, {}));
     logits.push_back(output.logits);
   }
   tally.compare(group + "/logits", concatenate(logits, 1), "decode", kForwardBar);
@@ -71,11 +71,10 @@ Status walk_cached_left_padded(const Model& model, OracleTally& tally, const std
 }
 
 Status walk_mask_with_holes(const Model& model, OracleTally& tally, const std::string& group) {
-  PACKPROOF_TRY(const Tensor ids, tally.input(group + "/input_ids"));
-  PACKPROOF_TRY(const Tensor mask, tally.input(group + "/attention_mask"));
-  PACKPROOF_TRY(const Tensor positions, tally.input(group + "/position_ids"));
-  PACKPROOF_TRY(const ModelOutput output,
-                model.forward({ids, mask, positions, {}}, {.states = true}));
+  PACKPROOF_TRY(const Tensor ids, tally.input(group + "/input_ids", 2));
+  PACKPROOF_TRY(const Tensor mask, tally.input(group + "/attention_mask", 2));
+  PACKPROOF_TRY(const Tensor positions, tally.input(group + "/position_ids", 2));
+  PACKPROOF_TRY(const ModelOutput output, model.forward({ids, mask, positions, {}}, with_states()));
   tally.compare(group + "/logits_at_valid_tokens", masked_rows(output.logits, mask), "forward",
                 kForwardBar);
   compare_states(tally, group, output.conv_state, output.recurrent_state, "forward");
@@ -83,8 +82,8 @@ Status walk_mask_with_holes(const Model& model, OracleTally& tally, const std::s
 }
 
 Status walk_mrope(const Model& model, OracleTally& tally, const std::string& group) {
-  PACKPROOF_TRY(const Tensor ids, tally.input(group + "/input_ids"));
-  PACKPROOF_TRY(const Tensor positions, tally.input(group + "/position_ids"));
+  PACKPROOF_TRY(const Tensor ids, tally.input(group + "/input_ids", 2));
+  PACKPROOF_TRY(const Tensor positions, tally.input(group + "/position_ids", 3));
   PACKPROOF_TRY(const ModelOutput output, model.forward({ids, std::nullopt, positions, {}}, {}));
   tally.compare(group + "/logits", output.logits, "forward", kForwardBar);
   return {};

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <cstdint>
-#include <map>
-#include <string>
-
 #include "harness/core/result.h"
 #include "harness/core/tensor.h"
 #include "harness/run/oracle_tally.h"
 #include "reference/reference.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
 
 namespace packproof {
 

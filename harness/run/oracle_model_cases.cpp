@@ -1,18 +1,17 @@
 #include "harness/run/oracle_model_cases.h"
 
+#include "harness/run/oracle_batch.h"
+#include "harness/run/oracle_cached_cases.h"
+
 #include <map>
 #include <set>
 #include <utility>
 #include <vector>
 
-#include "harness/run/oracle_batch.h"
-#include "harness/run/oracle_cached_cases.h"
-
 namespace packproof {
 
 namespace {
 
-using reference::ForwardOptions;
 using reference::Model;
 using reference::ModelBatch;
 using reference::ModelOutput;
@@ -67,16 +66,14 @@ TokenOutputs joined(const std::vector<TokenOutputs>& parts) {
 Result<TokenOutputs> run_alone(const Model& model, const TokenBatch& batch) {
   std::vector<TokenOutputs> parts;
   for (int64_t n = 0; n < batch.packing.num_seqs(); ++n) {
-    PACKPROOF_TRY(ModelOutput output, model.forward(alone_batch(batch, n),
-                                                    {.hidden_states = true, .states = true}));
+    PACKPROOF_TRY(ModelOutput output, model.forward(alone_batch(batch, n), with_states(true)));
     parts.push_back(of_one_row(std::move(output)));
   }
   return joined(parts);
 }
 
 Result<TokenOutputs> run_packed(const Model& model, const TokenBatch& batch) {
-  PACKPROOF_TRY(ModelOutput output,
-                model.forward(packed_batch(batch), {.hidden_states = true, .states = true}));
+  PACKPROOF_TRY(ModelOutput output, model.forward(packed_batch(batch), with_states(true)));
   return of_one_row(std::move(output));
 }
 
@@ -130,9 +127,9 @@ void walk_gradients(const Model& model, OracleTally& tally, const std::string& g
   for (const auto& [method, name] :
        {std::pair(Method::kAutograd, "autograd"), std::pair(Method::kDerived, "derived")}) {
     const std::string padded_way = std::string("padded, ") + name;
-    if (const Status status = compare_loss(model, tally, group, padded_batch(batch, PadSide::kLeft),
-                                           padded_labels(batch, PadSide::kLeft), left_rows, method,
-                                           padded_way);
+    if (const Status status =
+            compare_loss(model, tally, group, padded_batch(batch, PadSide::kLeft),
+                         padded_labels(batch, PadSide::kLeft), left_rows, method, padded_way);
         !status.ok())
       tally.skip(group, padded_way, status.error().message);
     const std::string packed_way = std::string("packed, ") + name;
@@ -145,16 +142,15 @@ void walk_gradients(const Model& model, OracleTally& tally, const std::string& g
 
 Status walk_padded(const Model& model, OracleTally& tally, const std::string& group,
                    const TokenBatch& batch, PadSide side) {
-  PACKPROOF_TRY(const ModelOutput output,
-                model.forward(padded_batch(batch, side), {.states = true}));
-  tally.compare(group + "/logits_at_valid_tokens",
-                token_rows(output.logits, batch.packing, side), "forward", kForwardBar);
+  PACKPROOF_TRY(const ModelOutput output, model.forward(padded_batch(batch, side), with_states()));
+  tally.compare(group + "/logits_at_valid_tokens", token_rows(output.logits, batch.packing, side),
+                "forward", kForwardBar);
   compare_states(tally, group, output.conv_state, output.recurrent_state, "forward");
   return {};
 }
 
 Result<TokenBatch> read_batch(OracleTally& tally, const std::string& name) {
-  PACKPROOF_TRY(const Tensor lens, tally.input(name + "/lens"));
+  PACKPROOF_TRY(const Tensor lens, tally.input(name + "/lens", 1));
   std::vector<int64_t> lengths;
   for (int64_t n = 0; n < lens.numel(); ++n) {
     lengths.push_back(lens.int_at(n));
@@ -164,10 +160,10 @@ Result<TokenBatch> read_batch(OracleTally& tally, const std::string& name) {
   }
   if (lengths.empty()) return invalid_input(name + "/lens: expected at least one sequence");
   PACKPROOF_TRY(Packing packing, Packing::from_lengths(std::move(lengths)));
-  PACKPROOF_TRY(Tensor ids, tally.input(name + "/input_ids"));
+  PACKPROOF_TRY(Tensor ids, tally.input(name + "/input_ids", 1));
   Tensor labels;
   if (tally.has(name + "/labels")) {
-    PACKPROOF_TRY(labels, tally.input(name + "/labels"));
+    PACKPROOF_TRY(labels, tally.input(name + "/labels", 1));
   }
   for (const Tensor* tokens : {&ids, &labels}) {
     if (tokens == &labels && !tally.has(name + "/labels")) continue;
@@ -211,8 +207,7 @@ Tensor walk_batch(const Model& model, OracleTally& tally, const std::string& nam
 
 }  // namespace
 
-TensorMap walk_model_cases(const Model& model, OracleTally& tally,
-                           const OracleProgress& progress) {
+TensorMap walk_model_cases(const Model& model, OracleTally& tally, const OracleProgress& progress) {
   TensorMap alone_logits;
   for (const std::string& group : tally.groups()) {
     if (progress) progress(tally.file() + " " + group);

@@ -1,11 +1,11 @@
 #pragma once
 
-#include <functional>
-#include <string>
-
 #include "harness/core/tensor.h"
 #include "harness/run/oracle_tally.h"
 #include "reference/reference.h"
+
+#include <functional>
+#include <string>
 
 namespace packproof {
 

@@ -1,8 +1,8 @@
 #include "harness/run/oracle_tally.h"
 
-#include <utility>
-
 #include "harness/oracle/compare.h"
+
+#include <utility>
 
 namespace packproof {
 
@@ -16,11 +16,23 @@ std::vector<std::string> OracleTally::below(const std::string& prefix) const {
   return paths;
 }
 
-Result<Tensor> OracleTally::input(const std::string& path) {
+std::vector<std::string> OracleTally::groups() const {
+  std::vector<std::string> names;
+  for (const auto& [path, tensor] : stored_) {
+    std::string name = path.substr(0, path.find('/'));
+    if (names.empty() || names.back() != name) names.push_back(std::move(name));
+  }
+  return names;
+}
+
+Result<Tensor> OracleTally::input(const std::string& path, int64_t rank) {
   const auto found = stored_.find(path);
   if (found == stored_.end())
     return invalid_input(file_ + ": expected the tensor '" + path + "', found none");
   inputs_.insert(path);
+  if (found->second.rank() != rank)
+    return invalid_input(file_ + ": expected " + std::to_string(rank) + " axes of '" + path +
+                         "', found shape " + shape_text(found->second.shape()));
   return found->second;
 }
 
@@ -29,8 +41,8 @@ OracleRow OracleTally::judge(const std::string& path, const Tensor& computed,
   const Tensor& stored = stored_.at(path);
   OracleRow row{file_, path, way, OracleStatus::kAbove, 0.0, bar, ""};
   if (stored.shape() != computed.shape()) {
-    row.note = "stored shape " + shape_text(stored.shape()) + ", computed " +
-               shape_text(computed.shape());
+    row.note =
+        "stored shape " + shape_text(stored.shape()) + ", computed " + shape_text(computed.shape());
     return row;
   }
   row.error = relative_norm(computed, stored);
@@ -43,6 +55,7 @@ void OracleTally::compare(const std::string& path, const Tensor& computed, const
                           double bar) {
   if (!has(path)) return;
   compared_.insert(path);
+  ways_.emplace(path, way);
   rows_.push_back(judge(path, computed, way, bar));
 }
 
@@ -63,7 +76,7 @@ void OracleTally::skip(const std::string& prefix, const std::string& way,
   if (has(prefix)) paths.push_back(prefix);
   for (const std::string& path : below(prefix)) paths.push_back(prefix + "/" + path);
   for (const std::string& path : paths) {
-    if (inputs_.contains(path)) continue;
+    if (inputs_.contains(path) || ways_.contains({path, way})) continue;
     skipped_.insert(path);
     rows_.push_back({file_, path, way, OracleStatus::kSkipped, 0.0, 0.0, reason});
   }

@@ -1,14 +1,14 @@
 #pragma once
 
+#include "harness/core/result.h"
+#include "reference/reference.h"
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "harness/core/result.h"
-#include "reference/reference.h"
 
 namespace packproof {
 
@@ -39,7 +39,7 @@ struct OracleRow {
   OracleStatus status = OracleStatus::kSkipped;
   double error = 0.0;  ///< Relative 2-norm of the difference.
   double bar = 0.0;
-  std::string note;    ///< Reason of a skip; what differs when shapes do.
+  std::string note;  ///< Reason of a skip; what differs when shapes do.
 };
 
 /// What became of one file of the folder.

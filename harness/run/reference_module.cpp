@@ -1,10 +1,10 @@
 #include "harness/run/reference_module.h"
 
-#include <dlfcn.h>
-
 #include <cstdlib>
 #include <string>
 #include <system_error>
+
+#include <dlfcn.h>
 
 namespace packproof {
 

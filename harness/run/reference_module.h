@@ -1,9 +1,9 @@
 #pragma once
 
-#include <filesystem>
-
 #include "harness/core/result.h"
 #include "reference/reference.h"
+
+#include <filesystem>
 
 namespace packproof {
 
