@@ -1,9 +1,9 @@
-#include <unistd.h>
+#include "harness/cli/commands.h"
+#include "harness/worker/worker.h"
 
 #include <memory>
 
-#include "harness/cli/commands.h"
-#include "harness/worker/worker.h"
+#include <unistd.h>
 
 namespace packproof::cli {
 

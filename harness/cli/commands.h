@@ -1,11 +1,11 @@
 #pragma once
 
-#include <CLI/CLI.hpp>
+#include "harness/core/result.h"
 
 #include <functional>
 #include <string>
 
-#include "harness/core/result.h"
+#include <CLI/CLI.hpp>
 
 namespace packproof::cli {
 

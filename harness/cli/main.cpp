@@ -1,9 +1,9 @@
-#include <CLI/CLI.hpp>
+#include "harness/cli/commands.h"
 
 #include <csignal>
 #include <cstdio>
 
-#include "harness/cli/commands.h"
+#include <CLI/CLI.hpp>
 
 namespace packproof::cli {
 

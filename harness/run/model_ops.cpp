@@ -145,10 +145,11 @@ OpCall ModelOps::as_candidate_sees(OpCall call) const {
       fault_ == PlantedFault::kWithholdSeqIdx || fault_ == PlantedFault::kWithholdBoth;
   const bool no_cu =
       fault_ == PlantedFault::kWithholdCuSeqlens || fault_ == PlantedFault::kWithholdBoth;
-  // As in the library, the convolution learns of boundaries by seq_idx alone and the delta rule by
-  // cu_seqlens alone (spec 4.2).
-  if (is_convolution(call.op)) {
+  // As in the library, the convolution learns of boundaries by seq_idx alone, which carries no
+  // states, and the delta rule by cu_seqlens alone (spec 4.2, 6.3).
+  if (is_convolution(call.op) && call.has("seq_idx")) {
     call.inputs.erase("cu_seqlens");
+    call.outputs.erase("final_state");
     if (no_ids) call.inputs.erase("seq_idx");
   }
   if (is_delta_rule(call.op)) {

@@ -1,8 +1,8 @@
 #include "harness/run/plan.h"
 
-#include <array>
-
 #include "property_tests/generators/case_source.h"
+
+#include <array>
 
 namespace packproof {
 namespace {

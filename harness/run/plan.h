@@ -1,12 +1,12 @@
 #pragma once
 
+#include "harness/core/case_spec.h"
+#include "harness/core/result.h"
+
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "harness/core/case_spec.h"
-#include "harness/core/result.h"
 
 namespace packproof {
 

@@ -1,11 +1,11 @@
 #include "harness/run/upstream_suite.h"
 
+#include "harness/run/judge.h"
+#include "harness/run/model_check.h"
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-
-#include "harness/run/judge.h"
-#include "harness/run/model_check.h"
 
 namespace packproof {
 namespace {
@@ -23,7 +23,8 @@ reference::ModelConfig upstream_config() {
   config.num_key_value_heads = 2;
   config.head_dim = 32;
   config.mrope_section = {2, 1, 1};
-  config.layer_types = {reference::LayerType::kFullAttention, reference::LayerType::kLinearAttention};
+  config.layer_types = {reference::LayerType::kFullAttention,
+                        reference::LayerType::kLinearAttention};
   config.linear_conv_kernel_dim = 2;
   config.linear_key_head_dim = 16;
   config.linear_value_head_dim = 16;
@@ -39,7 +40,8 @@ const std::vector<std::vector<int64_t>>& upstream_batches() {
 
 /// Tokens 1, 2, 3, ... across the sequences of a batch.
 Tensor upstream_ids(const std::vector<int64_t>& lens) {
-  std::vector<int64_t> ids(static_cast<std::size_t>(std::accumulate(lens.begin(), lens.end(), int64_t{0})));
+  std::vector<int64_t> ids(
+      static_cast<std::size_t>(std::accumulate(lens.begin(), lens.end(), int64_t{0})));
   std::iota(ids.begin(), ids.end(), 1);
   return Tensor::from_ints(DType::kI64, {1, static_cast<int64_t>(ids.size())}, ids);
 }
@@ -71,15 +73,15 @@ Result<double> packed_against_padded(const reference::Model& model, ModelOps& op
 
 }  // namespace
 
-Result<UpstreamReport> run_upstream_suite(Candidate& candidate, const reference::Reference& reference,
-                                          uint64_t seed) {
+Result<UpstreamReport> run_upstream_suite(Candidate& candidate,
+                                          const reference::Reference& reference, uint64_t seed) {
   UpstreamReport report;
   report.verdict.id = "transformers-45034";
   report.verdict.suite = "transformers-45034";
   for (const GateRegime gate : {GateRegime::kDefaultInit, GateRegime::kSlow}) {
-    PACKPROOF_TRY(const std::unique_ptr<reference::Model> model,
-                  reference.random_model(upstream_config(), gate, seed,
-                                         reference::WeightInit::kLibrary));
+    PACKPROOF_TRY(
+        const std::unique_ptr<reference::Model> model,
+        reference.random_model(upstream_config(), gate, seed, reference::WeightInit::kLibrary));
     for (const PlantedFault fault : all_planted_faults()) {
       ModelOps ops(candidate, reference, DType::kF32, fault, {});
       PACKPROOF_TRY(const double share, packed_against_padded(*model, ops));
@@ -89,7 +91,8 @@ Result<UpstreamReport> run_upstream_suite(Candidate& candidate, const reference:
                         .outcome = share <= 1.0 ? OutcomeKind::kPass : OutcomeKind::kFail,
                         .detail = {},
                         .budget_used = share};
-      if (share > 1.0) check.detail = "packed and left-padded logits differ by " + budget_text(share);
+      if (share > 1.0)
+        check.detail = "packed and left-padded logits differ by " + budget_text(share);
       report.verdict.checks.push_back(std::move(check));
     }
   }

@@ -1,10 +1,10 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include "harness/core/outcome.h"
 #include "harness/run/model_ops.h"
+
+#include <string>
+#include <vector>
 
 namespace packproof {
 
@@ -12,8 +12,8 @@ namespace packproof {
 struct UpstreamRow {
   PlantedFault fault = PlantedFault::kNone;
   GateRegime gate = GateRegime::kDefaultInit;
-  bool accepted = false;          ///< Both of its batches are within atol = rtol = 1e-5.
-  double largest_excess = 0.0;    ///< max |a - b| / (atol + rtol |b|); above 1 is refused.
+  bool accepted = false;        ///< Both of its batches are within atol = rtol = 1e-5.
+  double largest_excess = 0.0;  ///< max |a - b| / (atol + rtol |b|); above 1 is refused.
 };
 
 struct UpstreamReport {
@@ -25,8 +25,8 @@ struct UpstreamReport {
 /// packed, layer types full + linear, conv width 2, float32 ops, atol = rtol = 1e-5 on the logits
 /// of valid tokens (spec 7); then with every planted fault, under the library's initial gates and
 /// under slow ones. A fault that is accepted is one that the test cannot see.
-Result<UpstreamReport> run_upstream_suite(Candidate& candidate, const reference::Reference& reference,
-                                          uint64_t seed);
+Result<UpstreamReport> run_upstream_suite(Candidate& candidate,
+                                          const reference::Reference& reference, uint64_t seed);
 
 /// The table of accepted and refused faults, for the console and the README.
 std::string upstream_table(const UpstreamReport& report);

@@ -1,0 +1,268 @@
+#include "harness/core/fill.h"
+#include "harness/core/fill_gates.h"
+#include "harness/ops/packed_call.h"
+#include "harness/ops/rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <numeric>
+
+namespace packproof {
+namespace {
+
+constexpr double kLoudScale = 0x1p40;    // squares stay finite in f32 and bf16
+constexpr double kLoudScaleF16 = 0x1p8;  // and in f16 products summed in f32
+
+/// Builds the tensors of one case. Every tensor's data depend on the seed, its name and its place
+/// in its own sequence.
+class CaseBuilder {
+ public:
+  explicit CaseBuilder(const CaseSpec& spec)
+      : spec_(spec), geometry_(geometry_of(spec.op)), packing_(packing_of(spec)) {
+    built_.spec = spec;
+    built_.packing = packing_;
+    built_.call.op = spec.op;
+    built_.call.direction = spec.direction;
+    built_.call.variant = spec.variant;
+    built_.call.attributes.activation = spec.activation;
+    built_.call.attributes.qk_l2norm = spec.qk_l2norm;
+    if (geometry_ == Geometry::kRows) built_.rows_per_token = spec.num_v_heads;
+    // Slots take one token per sequence whatever the lengths say; length 0 skips the slot.
+    if (geometry_ == Geometry::kSlots) {
+      tokens_ = Packing::from_lengths(std::vector<int64_t>(spec.lens.size(), 1)).value();
+    } else {
+      tokens_ = packing_;
+    }
+  }
+
+  Result<PackedCall> build() {
+    switch (spec_.op) {
+      case Op::kCausalConv1d:
+      case Op::kCausalConv1dUpdate:
+        convolution();
+        break;
+      case Op::kRecurrentGatedDeltaRule:
+      case Op::kRecurrentGatedDeltaRuleUpdate:
+      case Op::kChunkGatedDeltaRule:
+        delta_rule();
+        break;
+      case Op::kGatedRmsNorm:
+        gated_rms_norm();
+        break;
+      default:
+        return usage_error("op " + std::string(name_of(spec_.op)) +
+                           " has no case data yet: expected one of the ops that `packproof list "
+                           "ops` marks as judged");
+    }
+    return std::move(built_);
+  }
+
+ private:
+  Tensor tokens(const char* name, const FillRecipe& recipe, std::vector<int64_t> inner) const {
+    return fill_tokens(recipe, {spec_.seed, name, spec_.dtype, token_shape(std::move(inner))},
+                       tokens_);
+  }
+
+  Tensor shared(const char* name, const FillRecipe& recipe, std::vector<int64_t> shape) const {
+    return fill_shared(recipe, {spec_.seed, name, spec_.dtype, std::move(shape)});
+  }
+
+  std::vector<int64_t> token_shape(std::vector<int64_t> inner) const {
+    std::vector<int64_t> shape;
+    if (geometry_ == Geometry::kTokens) shape = {1, tokens_.total_rows()};
+    if (geometry_ == Geometry::kSlots) shape = {tokens_.num_seqs()};
+    if (geometry_ == Geometry::kRows) shape = {tokens_.total_rows() * spec_.num_v_heads};
+    shape.insert(shape.end(), inner.begin(), inner.end());
+    return shape;
+  }
+
+  void token_output(const char* name, std::vector<int64_t> inner) {
+    built_.call.outputs[name] = {spec_.dtype, token_shape(std::move(inner)), {}};
+  }
+
+  /// Initial states and the final states asked for (prefill), or the pool and its indices.
+  void states(const char* pool, DType dtype, std::vector<int64_t> inner) {
+    const int64_t count = packing_.num_seqs();
+    const int64_t slots = geometry_ == Geometry::kSlots ? count + spec_.slack : count;
+    std::vector<int64_t> shape{slots};
+    shape.insert(shape.end(), inner.begin(), inner.end());
+    std::vector<int64_t> ordinals(static_cast<std::size_t>(slots));
+    std::iota(ordinals.begin(), ordinals.end(), 0);
+    if (geometry_ == Geometry::kSlots) {
+      built_.call.inputs["state_indices"] = slot_indices(slots, ordinals);
+      built_.call.inputs[pool] =
+          fill_sequences(FillRecipe::normal(0.5), {spec_.seed, pool, dtype, shape}, ordinals);
+      built_.call.outputs[pool] = {dtype, shape, {}};
+      return;
+    }
+    const FillRecipe recipe = spec_.initial_state == StateInit::kZero ? FillRecipe::constant(0.0)
+                                                                      : FillRecipe::normal(0.5);
+    if (spec_.initial_state != StateInit::kNone) {
+      built_.call.inputs["initial_state"] =
+          fill_sequences(recipe, {spec_.seed, "initial_state", dtype, shape}, ordinals);
+    }
+    // Ids alone carry no states: the library's convolution takes one or the other (spec 6.3).
+    if (spec_.final_state && spec_.metadata != Metadata::kSeqIdx) {
+      built_.call.outputs["final_state"] = {dtype, shape, {}};
+    }
+  }
+
+  /// Sequences take slots in an order that is not their own; slot s holds the state of the sequence
+  /// that names it, so the ordinals are permuted along.
+  Tensor slot_indices(int64_t slots, std::vector<int64_t>& ordinals) const {
+    const int64_t count = packing_.num_seqs();
+    std::vector<int64_t> indices(static_cast<std::size_t>(count));
+    uint64_t state = spec_.seed * 2 + 1;
+    std::vector<int64_t> free(static_cast<std::size_t>(slots));
+    std::iota(free.begin(), free.end(), 0);
+    for (std::size_t i = free.size(); i > 1; --i) {
+      state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+      std::swap(free[i - 1], free[(state >> 33) % i]);
+    }
+    for (int64_t s = 0; s < slots; ++s) {
+      ordinals[static_cast<std::size_t>(free[static_cast<std::size_t>(s)])] = s;
+    }
+    for (int64_t n = 0; n < count; ++n) {
+      const bool skipped = packing_.length(n) == 0;
+      indices[static_cast<std::size_t>(n)] = skipped ? -1 : free[static_cast<std::size_t>(n)];
+    }
+    return Tensor::from_ints(DType::kI32, {count}, indices);
+  }
+
+  void convolution() {
+    built_.call.inputs["x"] = tokens("x", FillRecipe::normal(), {spec_.channels});
+    built_.call.inputs["weight"] =
+        shared("weight", FillRecipe::normal(0.6), {spec_.channels, spec_.conv_width});
+    if (spec_.bias) {
+      built_.call.inputs["bias"] = shared("bias", FillRecipe::normal(0.5), {spec_.channels});
+    }
+    token_output("output", {spec_.channels});
+    states("conv_state", spec_.dtype, {spec_.channels, spec_.conv_width - 1});
+  }
+
+  void delta_rule() {
+    // Without normalisation inside the op, keys come with a norm of about 1: longer ones make the
+    // definition itself grow without bound.
+    const double key_scale =
+        spec_.qk_l2norm ? 1.0 : 0.9 / std::sqrt(static_cast<double>(spec_.head_k_dim));
+    const std::vector<int64_t> key{spec_.num_k_heads, spec_.head_k_dim};
+    built_.call.inputs["q"] = tokens("q", FillRecipe::normal(key_scale), key);
+    built_.call.inputs["k"] = tokens("k", FillRecipe::normal(key_scale), key);
+    built_.call.inputs["v"] =
+        tokens("v", FillRecipe::normal(), {spec_.num_v_heads, spec_.head_v_dim});
+    built_.call.inputs["beta"] = tokens("beta", FillRecipe::sigmoid_normal(), {spec_.num_v_heads});
+    if (spec_.gate_in_kernel) {
+      GateParameters gate = fill_gate_parameters(spec_.seed, spec_.gate, spec_.dtype,
+                                                 token_shape({spec_.num_v_heads}), tokens_);
+      built_.call.inputs["a"] = std::move(gate.a);
+      built_.call.inputs["A_log"] = std::move(gate.A_log);
+      built_.call.inputs["dt_bias"] = std::move(gate.dt_bias);
+    } else {
+      built_.call.inputs["g"] =
+          fill_log_decays(spec_.seed, spec_.gate, token_shape({spec_.num_v_heads}), tokens_);
+    }
+    token_output("output", {spec_.num_v_heads, spec_.head_v_dim});
+    states("state", DType::kF32, {spec_.num_v_heads, spec_.head_k_dim, spec_.head_v_dim});
+  }
+
+  void gated_rms_norm() {
+    built_.call.inputs["x"] = tokens("x", FillRecipe::normal(), {spec_.head_v_dim});
+    built_.call.inputs["z"] = tokens("z", FillRecipe::normal(), {spec_.head_v_dim});
+    built_.call.inputs["weight"] =
+        shared("weight", FillRecipe::normal(0.2, 1.0), {spec_.head_v_dim});
+    token_output("output", {spec_.head_v_dim});
+  }
+
+  const CaseSpec& spec_;
+  Geometry geometry_;
+  Packing packing_;
+  Packing tokens_;
+  PackedCall built_;
+};
+
+/// Rows of sequence `n` in the tensors of the given role: begin, count and the total.
+struct RowSpan {
+  int64_t begin = 0;
+  int64_t count = 0;
+  int64_t total = 0;
+};
+
+RowSpan rows_of_sequence(const PackedCall& packed, const TensorSchema& schema, const Tensor& tensor,
+                         int64_t n) {
+  const Packing& packing = packed.packing;
+  switch (schema.role) {
+    case TensorRole::kToken:
+      return {packing.begin(n) * packed.rows_per_token, packing.length(n) * packed.rows_per_token,
+              packing.total_rows() * packed.rows_per_token};
+    case TensorRole::kSequence:
+      return {n, 1, packing.num_seqs()};
+    case TensorRole::kPool: {
+      const int64_t slot = packed.call.input("state_indices").int_at(n);
+      return {slot, slot < 0 ? 0 : 1, tensor.dim(0)};
+    }
+    case TensorRole::kShared:
+    case TensorRole::kMetadata:
+      break;
+  }
+  return {};
+}
+
+/// Signal tensors may be of any size; gates and beta have ranges that a loud value would leave.
+bool is_signal(std::string_view name) { return name != "g" && name != "beta" && name != "a"; }
+
+void scale_rows(Tensor& tensor, const RowSpan& span, double factor) {
+  const int64_t per_row = span.total == 0 ? 0 : tensor.numel() / span.total;
+  for (int64_t i = span.begin * per_row; i < (span.begin + span.count) * per_row; ++i) {
+    tensor.set(i, tensor.at(i) * factor);
+  }
+}
+
+}  // namespace
+
+std::string_view name_of(Disturbance disturbance) {
+  switch (disturbance) {
+    case Disturbance::kRedraw:
+      return "fresh";
+    case Disturbance::kLoud:
+      return "loud";
+    case Disturbance::kNan:
+      return "NaN";
+  }
+  return "fresh";
+}
+
+Result<PackedCall> build_case(const CaseSpec& spec) {
+  PACKPROOF_CHECK_OK(validate(spec));
+  return CaseBuilder(spec).build();
+}
+
+Result<PackedCall> disturb(const PackedCall& packed, int64_t n, Disturbance disturbance) {
+  PackedCall result = packed;
+  TensorMap fresh;
+  if (disturbance == Disturbance::kRedraw) {
+    CaseSpec other = packed.spec;
+    other.seed = ~packed.spec.seed;
+    PACKPROOF_TRY(PackedCall redrawn, build_case(other));
+    fresh = std::move(redrawn.call.inputs);
+  }
+  for (const TensorSchema& schema : schema_of(packed.call.op, packed.call.direction)) {
+    const std::string name(schema.name);
+    if (schema.output || !result.call.has(name)) continue;
+    Tensor& tensor = result.call.inputs[name];
+    const RowSpan span = rows_of_sequence(packed, schema, tensor, n);
+    for (int64_t r = 0; r < span.count; ++r) {
+      if (disturbance == Disturbance::kRedraw) {
+        copy_row(fresh.at(name), span.total, span.begin + r, tensor, span.total, span.begin + r);
+      } else if (disturbance == Disturbance::kNan) {
+        fill_row_with_nan(tensor, span.total, span.begin + r);
+      }
+    }
+    if (disturbance == Disturbance::kLoud && is_signal(name)) {
+      scale_rows(tensor, span, tensor.dtype() == DType::kF16 ? -kLoudScaleF16 : -kLoudScale);
+    }
+  }
+  return result;
+}
+
+}  // namespace packproof
