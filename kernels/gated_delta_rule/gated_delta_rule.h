@@ -1,0 +1,23 @@
+#pragma once
+
+#include "kernels/common/argument_check.h"
+#include "packproof/kernel_abi.h"
+
+namespace packproof {
+
+// Argument checks read host memory only. K and V: multiples of 4 up to 256, else NOT_SUPPORTED.
+
+ArgumentCheck check_recurrent_gated_delta_rule_fwd(const packproof_gated_delta_rule_fwd_args& args);
+ArgumentCheck check_recurrent_gated_delta_rule_update_fwd(
+    const packproof_gated_delta_rule_update_args& args);
+
+// Table entries (packproof_kernel::launch). No workspace.
+
+packproof_status launch_recurrent_gated_delta_rule_fwd(const void* args, void* workspace,
+                                                       size_t workspace_bytes, void* stream,
+                                                       packproof_message* message);
+packproof_status launch_recurrent_gated_delta_rule_update_fwd(const void* args, void* workspace,
+                                                              size_t workspace_bytes, void* stream,
+                                                              packproof_message* message);
+
+}  // namespace packproof

@@ -1,0 +1,93 @@
+// The kernels of this library: rows only. Selection is the first row that supports the arguments.
+
+#include "kernels/causal_conv1d/causal_conv1d.h"
+#include "kernels/gated_delta_rule/gated_delta_rule.h"
+#include "kernels/gated_rms_norm/gated_rms_norm.h"
+#include "packproof/kernel_abi.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#ifndef PACKPROOF_CUDA_LIBRARY
+#include "kernels/simt/launch.h"
+#endif
+
+namespace packproof {
+namespace {
+
+/// The text's copy that lives until the next call from the same thread. On the heap: a library that
+/// is loaded at run time has little room for thread-local variables.
+const char* keep_for_this_thread(const char* text) {
+  thread_local std::string kept;
+  kept = text;
+  return kept.c_str();
+}
+
+/// The sentence of a check that found the arguments unsupported; null for arguments that are
+/// supported and for wrong ones, which `launch` refuses.
+template <typename Args, ArgumentCheck (*kCheck)(const Args&)>
+const char* unsupported_reason(const void* args, [[maybe_unused]] int32_t sm) {
+#ifdef PACKPROOF_CUDA_LIBRARY
+  if (sm < 80) return "the library holds code for sm_80 and later only";
+#endif
+  const ArgumentCheck check = kCheck(*static_cast<const Args*>(args));
+  if (check.status() != PACKPROOF_NOT_SUPPORTED) return nullptr;
+  return keep_for_this_thread(check.text());
+}
+
+size_t no_workspace(const void*) { return 0; }
+
+template <typename Args, ArgumentCheck (*kCheck)(const Args&)>
+constexpr packproof_kernel forward_row(packproof_op op, const char* variant,
+                                       decltype(packproof_kernel::launch) launch) {
+  return {.struct_size = sizeof(packproof_kernel),
+          .op = op,
+          .direction = PACKPROOF_FORWARD,
+          .variant = variant,
+          .unsupported_reason = &unsupported_reason<Args, kCheck>,
+          .workspace_size = &no_workspace,
+          .launch = launch};
+}
+
+constexpr packproof_kernel kKernels[] = {
+    forward_row<packproof_causal_conv1d_fwd_args, check_causal_conv1d_fwd>(
+        PACKPROOF_CAUSAL_CONV1D, "causal_conv1d_fwd", launch_causal_conv1d_fwd),
+    forward_row<packproof_causal_conv1d_update_args, check_causal_conv1d_update_fwd>(
+        PACKPROOF_CAUSAL_CONV1D_UPDATE, "causal_conv1d_update_fwd",
+        launch_causal_conv1d_update_fwd),
+    forward_row<packproof_gated_delta_rule_fwd_args, check_recurrent_gated_delta_rule_fwd>(
+        PACKPROOF_RECURRENT_GATED_DELTA_RULE, "recurrent_gated_delta_rule_fwd",
+        launch_recurrent_gated_delta_rule_fwd),
+    forward_row<packproof_gated_delta_rule_update_args,
+                check_recurrent_gated_delta_rule_update_fwd>(
+        PACKPROOF_RECURRENT_GATED_DELTA_RULE_UPDATE, "recurrent_gated_delta_rule_update_fwd",
+        launch_recurrent_gated_delta_rule_update_fwd),
+    forward_row<packproof_gated_rms_norm_fwd_args, check_gated_rms_norm_fwd>(
+        PACKPROOF_GATED_RMS_NORM, "gated_rms_norm_fwd", launch_gated_rms_norm_fwd),
+};
+
+constexpr packproof_library kLibrary = {
+    .struct_size = sizeof(packproof_library),
+    .abi_version = PACKPROOF_ABI_VERSION,
+#ifdef PACKPROOF_CUDA_LIBRARY
+    .device = PACKPROOF_DEVICE_CUDA,
+#else
+    .device = PACKPROOF_DEVICE_HOST,
+#endif
+    .name = "packproof-kernels",
+    .version = "0.1.0",
+    .num_kernels = sizeof(kKernels) / sizeof(kKernels[0]),
+    .kernels = kKernels,
+    .bitwise_pack_invariant = 1,
+    .reserved = 0,
+#ifdef PACKPROOF_CUDA_LIBRARY
+    .set_schedule = nullptr,
+#else
+    .set_schedule = simt::set_schedule,
+#endif
+};
+
+}  // namespace
+}  // namespace packproof
+
+extern "C" const packproof_library* packproof_kernel_library(void) { return &packproof::kLibrary; }
