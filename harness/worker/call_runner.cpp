@@ -1,0 +1,123 @@
+#include "harness/worker/call_runner.h"
+
+#include "harness/worker/abi_binding.h"
+#include "harness/worker/call_buffers.h"
+#include "harness/worker/float_mode.h"
+#include "harness/worker/guard_fault.h"
+
+#include <chrono>
+#include <cstring>
+
+namespace packproof {
+
+namespace {
+
+CallResult refusal(CallStatus status, std::string sentence) {
+  CallResult result;
+  result.status = status;
+  result.message = std::move(sentence);
+  return result;
+}
+
+CallResult refusal(const Error& error) {
+  return refusal(
+      error.code == Code::kInfrastructure ? CallStatus::kDeviceError : CallStatus::kInvalidArgument,
+      error.message);
+}
+
+/// The status of a launch and its sentence, in the protocol's terms.
+void set_status(int returned, const packproof_message& message, CallResult& result) {
+  switch (returned) {
+    case PACKPROOF_OK:
+      result.status = CallStatus::kOk;
+      return;
+    case PACKPROOF_NOT_SUPPORTED:
+      result.status = CallStatus::kNotSupported;
+      break;
+    case PACKPROOF_INVALID_ARGUMENT:
+      result.status = CallStatus::kInvalidArgument;
+      break;
+    case PACKPROOF_UNDEFINED_BEHAVIOUR:
+      result.status = CallStatus::kUndefinedBehaviour;
+      break;
+    case PACKPROOF_DEVICE_ERROR:
+      result.status = CallStatus::kDeviceError;
+      break;
+    default:
+      result.status = CallStatus::kDeviceError;
+      result.message = "launch: expected a packproof_status, found " + std::to_string(returned);
+      return;
+  }
+  result.message.assign(message.text, ::strnlen(message.text, sizeof message.text));
+  if (result.message.empty()) {
+    result.message =
+        "launch returned packproof_status " + std::to_string(returned) + " without a sentence";
+  }
+}
+
+/// While it lives, a fault line names the call.
+class FaultContext {
+ public:
+  FaultContext(const OpCall& call, const char* variant) {
+    set_fault_context(std::string(name_of(call.op)) + " " + std::string(name_of(call.direction)) +
+                      (variant == nullptr ? "" : " '" + std::string(variant) + "'"));
+  }
+
+  FaultContext(const FaultContext&) = delete;
+  FaultContext& operator=(const FaultContext&) = delete;
+
+  ~FaultContext() { set_fault_context(""); }
+};
+
+}  // namespace
+
+CallResult run_call(const KernelLibrary& library, Device& device, const CallRequest& request) {
+  const OpCall& call = request.call;
+  Result<CallBuffers> buffers = CallBuffers::make(device, call, request.options);
+  if (!buffers.ok()) return refusal(buffers.error());
+  const Result<ArgumentBlock> arguments = bind_arguments(call, *buffers);
+  if (!arguments.ok()) return refusal(arguments.error());
+  const void* args = arguments->get();
+
+  FloatMode mode;
+  CallResult result;
+  result.memory.floating_point_mode_changed = library.changed_float_mode();
+  const auto note_float_mode = [&] { result.memory.floating_point_mode_changed |= mode.restore(); };
+  KernelLibrary::Selection selection;
+  {
+    const FaultContext context(call, nullptr);
+    selection = library.select(call.op, call.direction, call.variant, args, device.sm());
+  }
+  note_float_mode();
+  if (selection.kernel == nullptr) return refusal(CallStatus::kNotSupported, selection.refusal);
+  const packproof_kernel& kernel = *selection.kernel;
+  result.variant = kernel.variant;
+
+  const FaultContext context(call, kernel.variant);
+  const std::size_t workspace_bytes = kernel.workspace_size(args);
+  note_float_mode();
+  const Result<void*> workspace = buffers->workspace(workspace_bytes);
+  if (!workspace.ok()) return refusal(workspace.error());
+  if (library.table().set_schedule != nullptr) {
+    library.table().set_schedule(request.options.schedule_seed);
+  }
+
+  packproof_message message{};
+  const auto begin = std::chrono::steady_clock::now();
+  const packproof_status returned =
+      kernel.launch(args, *workspace, workspace_bytes, device.stream(), &message);
+  const Status finished = device.synchronize();
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  note_float_mode();
+
+  set_status(returned, message, result);
+  if (!finished.ok()) return refusal(finished.error());
+  if (result.status == CallStatus::kDeviceError) return result;
+  if (const Status collected = buffers->collect(result.status != CallStatus::kOk, result);
+      !collected.ok()) {
+    return refusal(collected.error());
+  }
+  return result;
+}
+
+}  // namespace packproof
