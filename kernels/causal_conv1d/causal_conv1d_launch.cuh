@@ -1,6 +1,6 @@
 #pragma once
 
-#include "kernels/common/dispatch.h"
+#include "kernels/common/dispatch.cuh"
 #include "packproof/kernel_abi.h"
 
 #include <cstdint>

@@ -25,6 +25,10 @@ __device__ __forceinline__ Lanes load_lanes(const float* source) {
   return {{low.x, low.y, low.z, low.w, high.x, high.y, high.z, high.w}};
 }
 
+/// Has the compiler read shared memory again after this point instead of keeping values in
+/// registers. All 32 lanes of the warp call it; it orders nothing that a kernel may rely on.
+__device__ __forceinline__ void load_again() { __syncwarp(); }
+
 __device__ __forceinline__ Lanes pack(const float (&values)[kNumLanes]) {
   Lanes lanes;
 #pragma unroll
@@ -81,6 +85,8 @@ inline Lanes load_lanes(const float* source) {
   __builtin_memcpy(&lanes, source, sizeof(lanes));
   return lanes;
 }
+
+inline void load_again() {}
 
 inline Lanes pack(const float (&values)[kNumLanes]) { return load_lanes(values); }
 

@@ -74,6 +74,8 @@ class DeltaRuleColumn {
 
   /// S_t = S~_t + k_t delta_t^T; returns S_t^T q_t of this column.
   __device__ __forceinline__ float correct_and_read(float delta, const float* k, const float* q) {
+    // Kept from the prediction, k would fill as many registers as the state, and spill.
+    load_again();
     const Lanes delta_lanes = all_lanes(delta);
     Lanes read = all_lanes(0.0f);
 #pragma unroll

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "kernels/common/convert.cuh"
-#include "kernels/common/dispatch.h"
+#include "kernels/common/dispatch.cuh"
 #include "kernels/common/load_store.cuh"
 #include "kernels/gated_delta_rule/delta_rule_column.cuh"
 #include "kernels/gated_delta_rule/token_tile.cuh"

@@ -68,18 +68,21 @@ __device__ void stage_tokens(const DeltaRuleTokens<T>& tokens, int64_t batch, in
 }
 
 /// x <- x (sum x^2 + 1e-6)^-1/2 for the staged rows of q and k (spec 2.2, l2norm), one thread a row
-/// so that no meeting is needed within it. The caller synchronises before and after.
+/// so that no meeting is needed within it. The loops stay loops: unrolled, a row would take as many
+/// registers as the state that waits meanwhile. The caller synchronises before and after.
 template <typename Tile>
 __device__ void l2_normalise(int count, Tile& tile) {
   constexpr int kNumEights = (sizeof(tile.q[0]) / sizeof(float) - 4) / kNumLanes;
   for (int i = static_cast<int>(threadIdx.x); i < 2 * count; i += static_cast<int>(blockDim.x)) {
     float* row = i < count ? tile.q[i] : tile.k[i - count];
     Lanes squares = all_lanes(0.0f);
+#pragma unroll 1
     for (int j = 0; j < kNumEights; ++j) {
       const Lanes x = load_lanes(row + kNumLanes * j);
       squares = multiply_add(x, x, squares);
     }
     const float inverse_norm = rsqrt_f32(sum(squares) + 1e-6f);
+#pragma unroll 1
     for (int j = 0; j < kNumEights; ++j) {
       store_lanes(multiply(inverse_norm, load_lanes(row + kNumLanes * j)), row + kNumLanes * j);
     }

@@ -8,7 +8,7 @@
 // Bits        fixed order of the sum (elements of a lane in order, then the shuffle tree), all in
 //             f32 with one rounding at the end; a row depends on nothing but itself and the weight.
 
-#include "kernels/common/dispatch.h"
+#include "kernels/common/dispatch.cuh"
 #include "kernels/common/launch.cuh"
 #include "kernels/common/load_store.cuh"
 #include "kernels/common/math.cuh"
