@@ -56,19 +56,24 @@ uint16_t encode(const SmallFloat& format, double value) {
 }
 
 double decode(const SmallFloat& format, uint16_t bits) {
-  const bool negative = (bits & 0x8000) != 0;
-  const int biased = (bits & 0x7FFF) >> format.fraction_bits;
-  const int fraction = bits & ((1 << format.fraction_bits) - 1);
-  if ((bits & format.infinity) == format.infinity) {
-    const uint64_t payload = static_cast<uint64_t>(fraction) << (52 - format.fraction_bits);
-    const uint64_t quiet = fraction == 0 ? 0 : uint64_t{1} << 51;
-    const uint64_t sign = negative ? uint64_t{1} << 63 : 0;
+  const uint64_t sign = static_cast<uint64_t>(bits & 0x8000) << 48;
+  const uint64_t magnitude = bits & 0x7FFF;
+  const int dropped = 52 - format.fraction_bits;
+  if (magnitude >= format.infinity) {
+    const uint64_t payload = (magnitude - format.infinity) << dropped;
+    const uint64_t quiet = payload == 0 ? 0 : uint64_t{1} << 51;
     return std::bit_cast<double>(sign | (uint64_t{0x7FF} << 52) | quiet | payload);
   }
-  const int significand = biased == 0 ? fraction : fraction + (1 << format.fraction_bits);
-  const int exponent = format.min_exponent + std::max(biased, 1) - 1 - format.fraction_bits;
-  const double magnitude = std::ldexp(static_cast<double>(significand), exponent);
-  return negative ? -magnitude : magnitude;
+  const auto smallest_normal = static_cast<uint64_t>(1023 + format.min_exponent) << 52;
+  if ((magnitude >> format.fraction_bits) == 0) {
+    // The fraction on top of the smallest normal number, minus that number: exact.
+    const double shifted = std::bit_cast<double>(smallest_normal | (magnitude << dropped));
+    const double value = shifted - std::bit_cast<double>(smallest_normal);
+    return sign == 0 ? value : -value;
+  }
+  // Biased exponent 1 means min_exponent in the narrow format and 1023 + min_exponent in double.
+  return std::bit_cast<double>(sign |
+                               ((magnitude << dropped) + (smallest_normal - (uint64_t{1} << 52))));
 }
 
 template <typename T>

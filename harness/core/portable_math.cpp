@@ -1,6 +1,8 @@
 #include "harness/core/portable_math.h"
 
+#include <array>
 #include <cmath>
+#include <cstddef>
 
 namespace packproof::portable {
 namespace {
@@ -9,12 +11,21 @@ namespace {
 constexpr double kLn2High = 0x1.62e42fee00000p-1;
 constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
 
+constexpr std::size_t kLogTerms = 13;
+
+// 1, 1/3, 1/5, ...: the compiler rounds each quotient as the processor would.
+constexpr std::array<double, kLogTerms> kOddReciprocals = [] {
+  std::array<double, kLogTerms> table{};
+  for (std::size_t i = 0; i < kLogTerms; ++i) table[i] = 1.0 / static_cast<double>(2 * i + 1);
+  return table;
+}();
+
 // log((1 + s) / (1 - s)) = 2 (s + s^3/3 + s^5/5 + ...); for |s| <= 0.172 the first term left out is
 // below 2^-60 of the sum.
 double log_of_ratio(double s) {
   const double square = s * s;
   double sum = 0.0;
-  for (int power = 25; power >= 1; power -= 2) sum = sum * square + 1.0 / power;
+  for (std::size_t i = kLogTerms; i-- > 0;) sum = sum * square + kOddReciprocals[i];
   return 2.0 * s * sum;
 }
 

@@ -35,13 +35,14 @@ double RandomStream::uniform() const {
 }
 
 double RandomStream::normal() const {
-  // Marsaglia's polar method: needs one logarithm and square roots, which IEEE rounds correctly.
+  // Marsaglia's polar method: one logarithm, and a square root, which IEEE rounds correctly. The
+  // offset keeps u and v, and so the logarithm's argument, away from zero.
   for (int64_t attempt = 0;; ++attempt) {
-    const RandomStream stream = at(attempt);
-    const double u = 2.0 * stream.at(0).uniform() - 1.0;
-    const double v = 2.0 * stream.at(1).uniform() - 1.0;
+    const uint64_t word = at(attempt).bits();
+    const double u = static_cast<double>(word >> 32) * 0x1p-31 + (0x1p-32 - 1.0);
+    const double v = static_cast<double>(word & 0xFFFFFFFF) * 0x1p-31 + (0x1p-32 - 1.0);
     const double square = u * u + v * v;
-    if (square >= 1.0 || square == 0.0) continue;
+    if (square >= 1.0) continue;
     return u * std::sqrt(-2.0 * portable::log(square) / square);
   }
 }
