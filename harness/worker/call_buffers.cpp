@@ -93,8 +93,9 @@ Status CallBuffers::add_input(const std::string& name, const Tensor& tensor) {
 
 Status CallBuffers::add_host_copy(const std::string& name, const Tensor& tensor) {
   const std::string label = name + " (host copy)";
-  PACKPROOF_TRY(std::unique_ptr<GuardedBuffer> copy,
-                host_.allocate(request(label, tensor.bytes().size(), size_of(tensor.dtype()))));
+  PACKPROOF_TRY(
+      std::unique_ptr<GuardedBuffer> copy,
+      device_->allocate_on_host(request(label, tensor.bytes().size(), size_of(tensor.dtype()))));
   PACKPROOF_CHECK_OK(copy->write(tensor.bytes()));
   host_copies_.emplace(name, std::move(copy));
   return {};

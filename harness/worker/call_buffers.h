@@ -4,7 +4,6 @@
 #include "harness/core/op_call.h"
 #include "harness/core/result.h"
 #include "harness/worker/device.h"
-#include "harness/worker/host_device.h"
 #include "packproof/kernel_abi.h"
 
 #include <cstdint>
@@ -70,7 +69,6 @@ class CallBuffers {
   Device* device_;
   const OpCall* call_;
   CallOptions options_;
-  HostDevice host_;
   std::map<std::string, Entry, std::less<>> entries_;
   std::map<std::string, std::unique_ptr<GuardedBuffer>, std::less<>> host_copies_;
   std::unique_ptr<GuardedBuffer> workspace_;

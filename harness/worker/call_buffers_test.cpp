@@ -1,5 +1,7 @@
 #include "harness/worker/call_buffers.h"
 
+#include "harness/worker/host_device.h"
+
 #include <cstring>
 
 #include <gtest/gtest.h>

@@ -1,5 +1,7 @@
 #include "harness/worker/cuda_device.h"
 
+#include "harness/worker/host_device.h"
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -177,8 +179,13 @@ class CudaDevice : public Device {
     return std::unique_ptr<GuardedBuffer>(std::move(buffer));
   }
 
+  Result<std::unique_ptr<GuardedBuffer>> allocate_on_host(const BufferRequest& request) override {
+    return host_.allocate(request);
+  }
+
  private:
   Driver driver_;
+  HostDevice host_;
   std::string name_;
   int32_t sm_;
   CUstream stream_;

@@ -42,7 +42,8 @@ class GuardedBuffer {
   virtual Result<GuardDamage> damage() const = 0;
 };
 
-/// Where kernels run: host memory or a CUDA device. Errors are kInfrastructure.
+/// Where kernels run: host memory or a CUDA device. Errors are kInfrastructure. Buffers must not
+/// outlive their device.
 class Device {
  public:
   virtual ~Device() = default;
@@ -52,6 +53,9 @@ class Device {
   virtual void* stream() const = 0;  ///< Null on the host.
   virtual Status synchronize() = 0;  ///< Waits for the stream; reports what failed on it.
   virtual Result<std::unique_ptr<GuardedBuffer>> allocate(const BufferRequest& request) = 0;
+
+  /// The same in host memory, for the host copies of metadata.
+  virtual Result<std::unique_ptr<GuardedBuffer>> allocate_on_host(const BufferRequest& request) = 0;
 };
 
 }  // namespace packproof

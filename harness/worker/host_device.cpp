@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <list>
+#include <utility>
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -15,54 +17,96 @@ namespace {
 
 // Wide, so that a stride past the end still lands in it; inaccessible pages cost no memory.
 constexpr std::size_t kGuardBytes = 256 * 1024;
+constexpr std::size_t kLargestPooled = std::size_t{1} << 20;
+constexpr std::size_t kMostPooled = 64;
 
 std::size_t round_up(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-/// An anonymous mapping, unmapped with its owner.
+/// Accessible pages between inaccessible ones, unmapped with their owner.
 class Mapping {
  public:
-  explicit Mapping(std::size_t bytes)
-      : bytes_(bytes),
-        base_(::mmap(nullptr, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
-                     0)) {}
-
-  Mapping(Mapping&& other) noexcept : bytes_(other.bytes_), base_(other.base_) {
-    other.base_ = MAP_FAILED;
+  explicit Mapping(std::size_t usable_bytes)
+      : usable_bytes_(usable_bytes),
+        base_(::mmap(nullptr, usable_bytes + 2 * kGuardBytes, PROT_NONE,
+                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)) {
+    if (valid() && usable_bytes > 0 &&
+        ::mprotect(data() + kGuardBytes, usable_bytes, PROT_READ | PROT_WRITE) != 0) {
+      const int reason = errno;
+      unmap();
+      errno = reason;
+    }
   }
+
+  Mapping(Mapping&& other) noexcept
+      : usable_bytes_(other.usable_bytes_), base_(std::exchange(other.base_, MAP_FAILED)) {}
 
   Mapping& operator=(Mapping&&) = delete;
 
-  ~Mapping() {
-    if (valid()) ::munmap(base_, bytes_);
-  }
+  ~Mapping() { unmap(); }
 
   bool valid() const { return base_ != MAP_FAILED; }
 
   std::byte* data() const { return static_cast<std::byte*>(base_); }
 
-  std::size_t size() const { return bytes_; }
+  std::byte* end() const { return data() + usable_bytes_ + 2 * kGuardBytes; }
+
+  std::span<std::byte> usable() const { return {data() + kGuardBytes, usable_bytes_}; }
 
  private:
-  std::size_t bytes_;
+  void unmap() {
+    if (valid()) ::munmap(std::exchange(base_, MAP_FAILED), usable_bytes_ + 2 * kGuardBytes);
+  }
+
+  std::size_t usable_bytes_;
   void* base_;
 };
 
+}  // namespace
+
+/// Mappings at rest, to be used again by a buffer of the same size.
+class MappingPool {
+ public:
+  Mapping take(std::size_t usable_bytes) {
+    const auto found = std::ranges::find_if(resting_, [usable_bytes](const Mapping& mapping) {
+      return mapping.usable().size() == usable_bytes;
+    });
+    if (found == resting_.end()) return Mapping(usable_bytes);
+    Mapping mapping = std::move(*found);
+    resting_.erase(found);
+    return mapping;
+  }
+
+  void give(Mapping mapping) {
+    if (mapping.usable().size() > kLargestPooled) return;
+    if (resting_.size() == kMostPooled) resting_.pop_front();
+    resting_.push_back(std::move(mapping));
+  }
+
+ private:
+  std::list<Mapping> resting_;
+};
+
+namespace {
+
 class HostBuffer : public GuardedBuffer {
  public:
-  HostBuffer(const BufferRequest& request, Mapping mapping, std::span<std::byte> usable,
-             std::size_t begin)
-      : mapping_(std::move(mapping)),
-        usable_(usable),
-        content_(usable.subspan(begin, request.bytes)),
+  HostBuffer(const BufferRequest& request, MappingPool& pool, Mapping mapping, std::size_t begin)
+      : pool_(pool),
+        mapping_(std::move(mapping)),
+        content_(mapping_.usable().subspan(begin, request.bytes)),
         canary_(request.canary),
-        registration_(request.name,
-                      {mapping_.data(), content_.data(), content_.data() + content_.size(),
-                       mapping_.data() + mapping_.size()}) {
+        registration_(request.name, {mapping_.data(), content_.data(),
+                                     content_.data() + content_.size(), mapping_.end()}) {
     std::ranges::fill(front_slack(), canary_);
     std::ranges::fill(back_slack(), canary_);
   }
+
+  HostBuffer(const HostBuffer&) = delete;
+  HostBuffer& operator=(const HostBuffer&) = delete;
+
+  ~HostBuffer() override { pool_.give(std::move(mapping_)); }
 
   void* address() const override { return content_.data(); }
 
@@ -89,21 +133,26 @@ class HostBuffer : public GuardedBuffer {
 
  private:
   std::span<std::byte> front_slack() const {
-    return usable_.first(static_cast<std::size_t>(content_.data() - usable_.data()));
+    const std::span<std::byte> usable = mapping_.usable();
+    return usable.first(static_cast<std::size_t>(content_.data() - usable.data()));
   }
 
   std::span<std::byte> back_slack() const {
-    return usable_.subspan(front_slack().size() + content_.size());
+    return mapping_.usable().subspan(front_slack().size() + content_.size());
   }
 
+  MappingPool& pool_;
   Mapping mapping_;
-  std::span<std::byte> usable_;  ///< Accessible pages: slack, content, slack.
   std::span<std::byte> content_;
   std::byte canary_;
   FaultRegistration registration_;
 };
 
 }  // namespace
+
+HostDevice::HostDevice() : pool_(std::make_unique<MappingPool>()) {}
+
+HostDevice::~HostDevice() = default;
 
 Result<std::unique_ptr<GuardedBuffer>> HostDevice::allocate(const BufferRequest& request) {
   const auto failed = [&request] {
@@ -117,17 +166,13 @@ Result<std::unique_ptr<GuardedBuffer>> HostDevice::allocate(const BufferRequest&
     return failed();
   }
   const std::size_t usable_bytes = round_up(request.bytes, page);
-  Mapping mapping(usable_bytes + 2 * kGuardBytes);
+  Mapping mapping = pool_->take(usable_bytes);
   if (!mapping.valid()) return failed();
-  const std::span<std::byte> usable(mapping.data() + kGuardBytes, usable_bytes);
-  if (usable_bytes > 0 && ::mprotect(usable.data(), usable_bytes, PROT_READ | PROT_WRITE) != 0) {
-    return failed();
-  }
   const std::size_t latest = usable_bytes - request.bytes;
   const std::size_t begin =
       request.side == GuardSide::kFront ? 0 : latest - latest % request.alignment;
   return std::unique_ptr<GuardedBuffer>(
-      std::make_unique<HostBuffer>(request, std::move(mapping), usable, begin));
+      std::make_unique<HostBuffer>(request, *pool_, std::move(mapping), begin));
 }
 
 }  // namespace packproof

@@ -7,12 +7,20 @@
 
 namespace packproof {
 
+class MappingPool;
+
 /// Host memory whose buffers lie between inaccessible pages: an access past a guarded end is
 /// SIGSEGV at the faulting instruction, reads included (see guard_fault.h). Slack at the other end
 /// holds the canary, so a write there is found after the call and a read shows in a second run with
-/// another canary.
+/// another canary. Small mappings are used again by later buffers: mapping them costs more than a
+/// small kernel.
 class HostDevice : public Device {
  public:
+  HostDevice();
+  HostDevice(const HostDevice&) = delete;
+  HostDevice& operator=(const HostDevice&) = delete;
+  ~HostDevice() override;
+
   std::string name() const override { return "host"; }
 
   int32_t sm() const override { return 0; }
@@ -22,6 +30,13 @@ class HostDevice : public Device {
   Status synchronize() override { return {}; }
 
   Result<std::unique_ptr<GuardedBuffer>> allocate(const BufferRequest& request) override;
+
+  Result<std::unique_ptr<GuardedBuffer>> allocate_on_host(const BufferRequest& request) override {
+    return allocate(request);
+  }
+
+ private:
+  std::unique_ptr<MappingPool> pool_;
 };
 
 }  // namespace packproof

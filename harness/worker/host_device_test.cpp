@@ -13,7 +13,7 @@ namespace {
 
 std::unique_ptr<GuardedBuffer> buffer_of(std::size_t bytes, GuardSide side,
                                          std::byte canary = std::byte{0xFF}) {
-  HostDevice device;
+  static HostDevice device;
   Result<std::unique_ptr<GuardedBuffer>> buffer =
       device.allocate({"output", bytes, 4, side, canary});
   EXPECT_TRUE(buffer.ok());
@@ -61,6 +61,20 @@ TEST(HostDevice, OneElementIntoTheSlackIsFound) {
   floats_of(*front)[3] = 1.0f;
   EXPECT_FALSE(front->damage()->before);
   EXPECT_TRUE(front->damage()->after);
+}
+
+TEST(HostDevice, AMappingUsedAgainHasFreshCanaries) {
+  HostDevice device;
+  for (int round = 0; round < 100; ++round) {
+    const GuardSide side = round % 2 == 0 ? GuardSide::kFront : GuardSide::kBack;
+    const Result<std::unique_ptr<GuardedBuffer>> buffer =
+        device.allocate({"x", 8, 4, side, static_cast<std::byte>(round)});
+    ASSERT_TRUE(buffer.ok());
+    ASSERT_TRUE((*buffer)->fill(std::byte{0xEE}).ok());
+    const Result<GuardDamage> damage = (*buffer)->damage();
+    EXPECT_FALSE(damage->before || damage->after) << round;
+    floats_of(**buffer)[side == GuardSide::kFront ? 2 : -1] = 1.0f;
+  }
 }
 
 TEST(HostDevice, TheSlackReadsAsTheCanary) {
