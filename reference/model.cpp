@@ -84,9 +84,10 @@ class TextModel final : public Model {
     PACKPROOF_TRY(const TokenLayout layout, token_layout(batch, config_, 0));
     PACKPROOF_CHECK_OK(check_labels(labels, layout, config_));
     return guarded([&]() -> Result<LossResult> {
-      const auto compute =
-          method == GradientMethod::kAutograd ? autograd_gradients : derived_gradients;
-      const LossGradients found = compute(parameters_, config_, layout, to_aten(labels));
+      if (method != GradientMethod::kAutograd) {
+        return invalid_input("method: expected kAutograd, found kDerived");
+      }
+      const LossGradients found = autograd_gradients(parameters_, config_, layout, to_aten(labels));
       LossResult result;
       result.loss = found.loss;
       result.aux_loss = found.aux_loss;
@@ -131,6 +132,7 @@ class TextModel final : public Model {
 Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, Checkpoint checkpoint,
                                           const ModelOptions& options) {
   PACKPROOF_CHECK_OK(validate(config));
+  PACKPROOF_CHECK_OK(check_tensors(config, checkpoint));
   Parameters parameters;
   for (const auto& [name, tensor] : checkpoint.tensors) parameters[name] = to_aten(tensor);
   const RuleForm form = options.definition_only ? RuleForm::kDefinition : RuleForm::kFast;
