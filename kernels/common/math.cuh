@@ -61,7 +61,7 @@ __device__ inline float sigmoid_f32(float x) {
   return __fdiv_rn(x >= 0.0f ? 1.0f : e, 1.0f + e);
 }
 
-/// x sigmoid(x): within 3 ulp for x > -87; below, sigmoid(x) is subnormal and keeps fewer bits.
+/// x sigmoid(x): within 4 ulp for x > -87; below, sigmoid(x) is subnormal and keeps fewer bits.
 __device__ inline float silu_f32(float x) { return x * sigmoid_f32(x); }
 
 /// x^-1/2 for x >= 0: within 2 ulp.

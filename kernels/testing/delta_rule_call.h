@@ -1,0 +1,72 @@
+#pragma once
+
+#include "kernels/testing/loaded_library.h"
+#include "kernels/testing/test_packing.h"
+#include "kernels/testing/test_tensor.h"
+
+#include <cstdint>
+
+namespace packproof {
+
+/// Sizes of a delta rule call in tests.
+struct DeltaRuleShape {
+  int64_t num_k_heads = 1;
+  int64_t num_v_heads = 2;
+  int64_t head_k_dim = 16;
+  int64_t head_v_dim = 16;
+};
+
+/// Tensors of one forward call in tests. `g` and (`a`, `A_log`, `dt_bias`) exclude each other.
+struct DeltaRuleCall {
+  packproof_packing packing{};
+  TestTensor q, k, v, g, a, A_log, dt_bias, beta, initial_state, output, final_state;
+  float scale = 0.0f;
+  int32_t qk_l2norm = 1;
+
+  static constexpr double kUntouched = -77.0;
+
+  /// Random values with slow gates and states; the output holds kUntouched.
+  static DeltaRuleCall random(const packproof_packing& packing, int64_t num_batches,
+                              int64_t row_length, const DeltaRuleShape& shape, int32_t dtype) {
+    const auto [k_heads, v_heads, k_dim, v_dim] = shape;
+    DeltaRuleCall call;
+    call.packing = packing;
+    call.q = TestTensor::random(dtype, {num_batches, row_length, k_heads, k_dim}, 1);
+    call.k = TestTensor::random(dtype, {num_batches, row_length, k_heads, k_dim}, 2);
+    call.v = TestTensor::random(dtype, {num_batches, row_length, v_heads, v_dim}, 3);
+    call.g = TestTensor::random(PACKPROOF_F32, {num_batches, row_length, v_heads}, 4, -0.05, 0.0);
+    call.beta = TestTensor::random(dtype, {num_batches, row_length, v_heads}, 5, 0.1, 0.9);
+    call.initial_state =
+        TestTensor::random(PACKPROOF_F32, {packing.num_seqs, v_heads, k_dim, v_dim}, 6);
+    call.output = TestTensor(dtype, {num_batches, row_length, v_heads, v_dim});
+    call.output.fill(kUntouched);
+    call.final_state = TestTensor(PACKPROOF_F32, {packing.num_seqs, v_heads, k_dim, v_dim});
+    return call;
+  }
+
+  packproof_gated_delta_rule_fwd_args args() const {
+    packproof_gated_delta_rule_fwd_args args{};
+    args.struct_size = sizeof(args);
+    args.packing = packing;
+    args.q = q.view();
+    args.k = k.view();
+    args.v = v.view();
+    args.g = g.view();
+    args.a = a.view();
+    args.A_log = A_log.view();
+    args.dt_bias = dt_bias.view();
+    args.beta = beta.view();
+    args.initial_state = initial_state.view();
+    args.output = output.view();
+    args.final_state = final_state.view();
+    args.scale = scale;
+    args.qk_l2norm = qk_l2norm;
+    return args;
+  }
+
+  LaunchResult launch(const packproof_library& library = fastest_library()) const {
+    return launch_on(library, PACKPROOF_RECURRENT_GATED_DELTA_RULE, args());
+  }
+};
+
+}  // namespace packproof
