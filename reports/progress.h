@@ -15,7 +15,7 @@ struct ProgressState {
   int64_t done = 0;
   int64_t total = 0;  ///< 0 when unknown.
   int64_t failed = 0;
-  std::string current;  ///< What runs now, such as an operation.
+  std::string current{};  ///< What runs now, such as an operation.
 
   bool operator==(const ProgressState&) const = default;
 };

@@ -8,22 +8,22 @@ namespace packproof {
 
 /// What was run, by what, against what: the head of every report.
 struct RunManifest {
-  std::string packproof_version;
-  std::string started;  ///< UTC, "2026-01-31T12:00:00Z"; empty when it does not matter.
-  std::string command;  ///< The command line as typed.
-  std::string suite;    ///< A suite's name, "case" or "model".
+  std::string packproof_version{};
+  std::string started{};  ///< UTC, "2026-01-31T12:00:00Z"; empty when it does not matter.
+  std::string command{};  ///< The command line as typed.
+  std::string suite{};    ///< A suite's name, "case" or "model".
   uint64_t seed = 0;
 
-  std::string candidate_name;
-  std::string candidate_version;
-  std::string candidate_identity;  ///< SHA-256 of the library or program.
-  std::string device;
+  std::string candidate_name{};
+  std::string candidate_version{};
+  std::string candidate_identity{};  ///< SHA-256 of the library or program.
+  std::string device{};
 
   /// Options that a case needs beside its line to run against the same candidate, as typed:
   /// "--library build/x.so". Part of every line that reproduces a failure.
-  std::string repro_options;
+  std::string repro_options{};
 
-  std::map<std::string, std::string> versions;  ///< What else matters: "libtorch" -> "1.13.1".
+  std::map<std::string, std::string> versions{};  ///< What else matters: "libtorch" -> "1.13.1".
 
   bool operator==(const RunManifest&) const = default;
 };

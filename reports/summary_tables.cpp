@@ -12,8 +12,8 @@
 namespace packproof {
 namespace {
 
-constexpr std::size_t kNumberColumns = 8;
-constexpr std::size_t kShareColumns = 14;
+constexpr std::size_t kNumberColumns = 7;
+constexpr std::size_t kShareColumns = 13;
 constexpr int64_t kBarCells = 10;
 
 void append_heading(std::string_view heading, const TerminalStyle& style, std::string& text) {

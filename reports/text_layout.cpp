@@ -119,7 +119,9 @@ std::string share_text(double share) {
   if (std::isnan(share)) return "nan";
   if (std::isinf(share)) return "inf";
   if (share >= 1000.0) return formatted("%.1e x", share);
-  if (share > 1.0) return formatted("%.1f x", share);
+  // Rounding to one digit must not turn a share beyond the budget into one within it, or the reverse.
+  if (share > 1.0) return share < 1.05 ? "> 100 %" : formatted("%.1f x", share);
+  if (share < 1.0 && share > 0.995) return "< 100 %";
   const double percent = 100.0 * share;
   if (percent < 0.1) return "< 0.1 %";
   return formatted(percent < 9.95 ? "%.1f %%" : "%.0f %%", percent);

@@ -24,7 +24,7 @@ std::string grouped(int64_t count);
 /// "1 case", "2 cases".
 std::string counted(int64_t count, std::string_view noun);
 
-/// A share of a budget: "37 %", "0.4 %", "13.2 x" above 1, "inf", "nan"; "-" for none.
+/// A share of a budget: "37 %", "0.4 %", "> 100 %" just above 1, "13.2 x", "inf", "nan"; "-" for 0.
 std::string share_text(double share);
 
 /// "3.2 s", "2 min 05 s".
