@@ -1,0 +1,179 @@
+#include "harness/cli/candidate_options.h"
+#include "harness/cli/commands.h"
+#include "harness/run/golden_diff.h"
+#include "harness/run/golden_record.h"
+#include "harness/run/golden_verify.h"
+#include "harness/run/reference_module.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+namespace packproof::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct GoldenArguments {
+  CandidateArguments candidate;
+  std::vector<std::string> paths;
+  std::string case_line;
+  std::string model;
+  std::string out;
+  std::string reason;
+  bool integrity_only = false;
+};
+
+/// Starts the candidate and loads the reference when a golden first needs them.
+class LazySubjects {
+ public:
+  explicit LazySubjects(const CandidateArguments& arguments) : arguments_(arguments) {}
+
+  GoldenSubjects subjects() {
+    GoldenSubjects subjects;
+    subjects.candidate = [this]() -> Result<Candidate*> {
+      if (candidate_ == nullptr) {
+        PACKPROOF_TRY(candidate_, start_candidate(arguments_));
+      }
+      return candidate_.get();
+    };
+    subjects.reference = [] { return load_reference(); };
+    return subjects;
+  }
+
+ private:
+  const CandidateArguments& arguments_;
+  std::unique_ptr<Candidate> candidate_;
+};
+
+GoldenStamp stamp_of(const GoldenArguments& arguments) {
+  return {.packproof = PACKPROOF_VERSION, .reason = arguments.reason, .date = {}};
+}
+
+/// Files as named, folders as the .h5 files in them, sorted.
+Result<std::vector<fs::path>> golden_files(const std::vector<std::string>& paths) {
+  std::vector<fs::path> files;
+  for (const std::string& path : paths) {
+    if (!fs::exists(path))
+      return usage_error("expected a golden file or folder, found no '" + path + "'");
+    if (!fs::is_directory(path)) {
+      files.emplace_back(path);
+      continue;
+    }
+    for (const fs::directory_entry& entry : fs::recursive_directory_iterator(path)) {
+      if (entry.path().extension() == ".h5") files.push_back(entry.path());
+    }
+  }
+  std::sort(files.begin(), files.end());
+  if (files.empty()) return Error{Code::kNothingRan, "expected golden files (*.h5), found none"};
+  return files;
+}
+
+int record(const GoldenArguments& arguments) {
+  const Result<const reference::Reference*> reference = load_reference();
+  if (!reference.ok()) return report_error(reference.error());
+  Status status;
+  if (!arguments.model.empty()) {
+    status = record_model_golden(arguments.model, **reference, stamp_of(arguments), arguments.out);
+  } else {
+    const Result<std::unique_ptr<Candidate>> candidate = start_candidate(arguments.candidate);
+    if (!candidate.ok()) return report_error(candidate.error());
+    status = record_golden(arguments.case_line, **candidate, **reference, stamp_of(arguments),
+                           arguments.out);
+  }
+  if (!status.ok()) return report_error(status.error());
+  std::printf("recorded %s\n", arguments.out.c_str());
+  return kConforms;
+}
+
+int verify(const GoldenArguments& arguments) {
+  const Result<std::vector<fs::path>> files = golden_files(arguments.paths);
+  if (!files.ok()) return report_error(files.error());
+  LazySubjects lazy(arguments.candidate);
+  const GoldenSubjects subjects = lazy.subjects();
+  std::vector<VerifiedFile> verified;
+  bool conforms = true;
+  for (const fs::path& file : *files) {
+    verified.push_back(
+        {file, verify_golden(file, subjects, {.integrity_only = arguments.integrity_only})});
+    conforms = conforms && verified.back().result.outcome == OutcomeKind::kPass;
+  }
+  std::fputs(verify_table(verified).c_str(), stdout);
+  return conforms ? kConforms : kDoesNotConform;
+}
+
+int diff(const GoldenArguments& arguments) {
+  const Result<GoldenDiff> result = diff_goldens(arguments.paths[0], arguments.paths[1]);
+  if (!result.ok()) return report_error(result.error());
+  std::fputs(diff_table(*result).c_str(), stdout);
+  return result->within() ? kConforms : kDoesNotConform;
+}
+
+int bless(const GoldenArguments& arguments) {
+  const Result<std::vector<fs::path>> files = golden_files(arguments.paths);
+  if (!files.ok()) return report_error(files.error());
+  const fs::path folder = fs::absolute(files->front()).parent_path();
+  if (const Status clean = require_clean_tree(folder); !clean.ok())
+    return report_error(clean.error());
+  LazySubjects lazy(arguments.candidate);
+  const GoldenSubjects subjects = lazy.subjects();
+  for (const fs::path& file : *files) {
+    const Status status = bless_golden(file, subjects, stamp_of(arguments));
+    if (!status.ok()) return report_error(status.error());
+    std::printf("blessed %s\n", file.c_str());
+  }
+  return kConforms;
+}
+
+}  // namespace
+
+void add_golden(CLI::App& app, Body& body) {
+  auto arguments = std::make_shared<GoldenArguments>();
+  CLI::App* command =
+      app.add_subcommand("golden", "Record, verify, compare and bless golden files");
+  command->require_subcommand(1);
+
+  CLI::App* record_command =
+      command->add_subcommand("record", "Run a case or a model and write its golden file");
+  CLI::Option* line = record_command->add_option("--case", arguments->case_line, "A case line");
+  record_command->add_option("--model", arguments->model, "A checkpoint folder")->excludes(line);
+  record_command->add_option("--out", arguments->out, "The file to write")->required();
+  record_command->add_option("--reason", arguments->reason, "Why these values stand")
+      ->default_str("recorded");
+  add_candidate_options(*record_command, arguments->candidate);
+  record_command->callback([arguments, &body] {
+    if (arguments->case_line.empty() == arguments->model.empty()) {
+      throw CLI::RequiredError("golden record: one of --case, --model");
+    }
+    if (arguments->reason.empty()) arguments->reason = "recorded";
+    body = [arguments] { return record(*arguments); };
+  });
+
+  CLI::App* verify_command =
+      command->add_subcommand("verify", "Check integrity, then run again and compare");
+  verify_command->add_option("paths", arguments->paths, "Golden files or folders of them")
+      ->required();
+  verify_command->add_flag("--integrity-only", arguments->integrity_only,
+                           "Stop after the integrity");
+  add_candidate_options(*verify_command, arguments->candidate);
+  verify_command->callback(
+      [arguments, &body] { body = [arguments] { return verify(*arguments); }; });
+
+  CLI::App* diff_command =
+      command->add_subcommand("diff", "Show the drift of one golden from another");
+  diff_command->add_option("files", arguments->paths, "Two golden files of one case")
+      ->required()
+      ->expected(2);
+  diff_command->callback([arguments, &body] { body = [arguments] { return diff(*arguments); }; });
+
+  CLI::App* bless_command = command->add_subcommand(
+      "bless", "Replace recorded values by new ones (needs a reason and a clean tree)");
+  bless_command->add_option("paths", arguments->paths, "Golden files or folders of them")
+      ->required();
+  bless_command->add_option("--reason", arguments->reason, "Why the values changed")->required();
+  add_candidate_options(*bless_command, arguments->candidate);
+  bless_command->callback([arguments, &body] { body = [arguments] { return bless(*arguments); }; });
+}
+
+}  // namespace packproof::cli

@@ -1,0 +1,74 @@
+#include "harness/cli/commands.h"
+#include "harness/core/outcome.h"
+#include "harness/run/checks.h"
+#include "harness/run/model_ops.h"
+#include "harness/run/plan.h"
+
+#include <cstdio>
+#include <memory>
+
+namespace packproof::cli {
+namespace {
+
+void print_row(std::string_view name, std::string_view text) {
+  std::printf("  %-32.*s %.*s\n", static_cast<int>(name.size()), name.data(),
+              static_cast<int>(text.size()), text.data());
+}
+
+void list_ops() {
+  std::puts("ops:");
+  for (const Op op : all_ops()) {
+    bool judged = false;
+    for (const Op suite_op : suite_ops()) judged = judged || suite_op == op;
+    print_row(name_of(op), judged ? "judged by the suites" : "in the C header");
+  }
+}
+
+void list_checks() {
+  std::puts("checks:");
+  for (const Check& check : all_checks()) print_row(check.name, check.description);
+}
+
+void list_suites() {
+  std::puts("suites:");
+  print_row("smoke", "one random packing per op x gate regime x layout class, and a whole model");
+  print_row("ci", "the same cells, four packings each, and the whole model in every dtype");
+  print_row("transformers-45034",
+            "the upstream regression test, and which planted faults it accepts");
+}
+
+void list_axes() {
+  std::puts("layout classes:");
+  for (const LayoutClass layout : all_layout_classes()) print_row(name_of(layout), "");
+  std::puts("gate regimes:");
+  for (const GateRegime gate : all_gate_regimes()) print_row(name_of(gate), "");
+}
+
+void list_outcomes() {
+  std::puts("outcomes:");
+  for (int kind = 0; kind <= static_cast<int>(OutcomeKind::kNotRun); ++kind) {
+    print_row(name_of(static_cast<OutcomeKind>(kind)), sentence_of(static_cast<OutcomeKind>(kind)));
+  }
+}
+
+}  // namespace
+
+void add_list(CLI::App& app, Body& body) {
+  auto what = std::make_shared<std::string>("all");
+  CLI::App* command = app.add_subcommand("list", "List suites, ops, checks, axes and outcomes");
+  command->add_option("what", *what, "suites, ops, checks, axes, outcomes or all")
+      ->check(CLI::IsMember({"suites", "ops", "checks", "axes", "outcomes", "all"}));
+  command->callback([what, &body] {
+    body = [what] {
+      const bool all = *what == "all";
+      if (all || *what == "suites") list_suites();
+      if (all || *what == "ops") list_ops();
+      if (all || *what == "checks") list_checks();
+      if (all || *what == "axes") list_axes();
+      if (all || *what == "outcomes") list_outcomes();
+      return static_cast<int>(kConforms);
+    };
+  });
+}
+
+}  // namespace packproof::cli
