@@ -54,6 +54,13 @@ Spread spread_of(std::string_view name, const std::vector<int64_t>& shape) {
   return {0.0, 1.0 / std::sqrt(static_cast<double>(shape.back()))};
 }
 
+/// The library's own initialisation (spec 2.1, end).
+Spread library_spread(std::string_view name, const ModelConfig& config) {
+  if (name.ends_with("linear_attn.norm.weight")) return {1.0, 0.0};
+  if (name.ends_with("norm.weight") || name.ends_with(".bias")) return {0.0, 0.0};
+  return {0.0, config.initializer_range};
+}
+
 double gate_parameter(bool is_rate, GateRegime regime, int64_t head, const RandomStream& stream) {
   const Gate gate = gate_of(regime, head, stream);
   if (is_rate && gate.rate == 0.0) return kNoDecay;
@@ -65,13 +72,15 @@ double gate_parameter(bool is_rate, GateRegime regime, int64_t head, const Rando
 
 }  // namespace
 
-Checkpoint random_checkpoint(const ModelConfig& config, GateRegime gate, uint64_t seed) {
+Checkpoint random_checkpoint(const ModelConfig& config, GateRegime gate, uint64_t seed,
+                             WeightInit init) {
   Checkpoint checkpoint;
   for (ExpectedTensor& expected : expected_tensors(config)) {
     const RandomStream stream(seed, expected.name);
     const bool is_rate = expected.name.ends_with(".A_log");
     const bool is_gate = is_rate || expected.name.ends_with(".dt_bias");
-    const Spread spread = spread_of(expected.name, expected.shape);
+    const Spread spread = init == WeightInit::kLibrary ? library_spread(expected.name, config)
+                                                       : spread_of(expected.name, expected.shape);
     Tensor tensor(DType::kF64, expected.shape);
     int64_t index = 0;
     for (double& value : tensor.values<double>()) {
