@@ -56,9 +56,11 @@ __global__ void count_under_lock(int* out) {
   __syncthreads();
   while (atomicCAS(&locked.lock, 0, 1) != 0) {
   }
+  __threadfence();  // Atomics are relaxed: without fences this is a race.
   const int count = locked.count;
   yield();
   locked.count = count + 1;
+  __threadfence();
   atomicExch(&locked.lock, 0);
   __syncthreads();
   if (threadIdx.x == 0) *out = locked.count;

@@ -111,7 +111,10 @@ void Block::end_block() {
     CudaThread& thread = threads_[i];
     if (thread.state == CudaThread::State::kUnstarted) continue;
     if (thread.state == CudaThread::State::kStarted) stacks_.release(thread.fiber.stack, true);
-    retire(thread.fiber, home_, launch_.finish);
+    if constexpr (kThreadSanitizer) {
+      order_end(thread.fiber, home_, launch_.finish);
+      race_detector_threads_.put_back(thread.fiber.race_detector_thread);
+    }
   }
 }
 
@@ -121,12 +124,14 @@ bool Block::start(CudaThread& thread) {
     write_fault(PACKPROOF_DEVICE_ERROR, thread, "gets no memory for its stack");
     return false;
   }
-  char name[64] = {};
+  prepare(thread.fiber, stack, run_thread);
   if constexpr (kThreadSanitizer) {
+    char name[64];
     std::snprintf(name, sizeof(name), "block (%u, %u, %u) thread (%u, %u, %u)", index.x, index.y,
                   index.z, thread.index.x, thread.index.y, thread.index.z);
+    thread.fiber.race_detector_thread = race_detector_threads_.take();
+    order_start(thread.fiber, home_, name);
   }
-  prepare(thread.fiber, stack, run_thread, name);
   thread.state = CudaThread::State::kStarted;
   return true;
 }

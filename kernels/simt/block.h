@@ -127,6 +127,7 @@ class Block : private BlockView {
 
   LaunchView launch_;
   StackPool stacks_;
+  RaceDetectorThreads race_detector_threads_;
   SharedArena arena_;
   Fiber home_;
   std::unique_ptr<CudaThread[]> threads_;

@@ -18,32 +18,58 @@ void enter(boost::context::detail::transfer_t arrival) {
   self.entry(self);
 }
 
+#if PACKPROOF_SIMT_THREAD_SANITIZER
+// Acts as `fiber` in ThreadSanitizer's eyes while still on home's stack.
+template <class Action>
+void act_as(Fiber& fiber, Fiber& home, Action action) {
+  __tsan_switch_to_fiber(fiber.race_detector_thread, __tsan_switch_to_fiber_no_sync);
+  action();
+  __tsan_switch_to_fiber(home.race_detector_thread, __tsan_switch_to_fiber_no_sync);
+}
+#endif
+
 }  // namespace
 
-void prepare(Fiber& fiber, Stack stack, void (*entry)(Fiber&), [[maybe_unused]] const char* name) {
+void* RaceDetectorThreads::take() {
+#if PACKPROOF_SIMT_THREAD_SANITIZER
+  constexpr int kFew = 256;
+  if (idle_.empty() || total_ < kFew) {
+    ++total_;
+    return __tsan_create_fiber(0);
+  }
+  void* const longest_idle = idle_.front();
+  idle_.pop_front();
+  return longest_idle;
+#else
+  return nullptr;
+#endif
+}
+
+void prepare(Fiber& fiber, Stack stack, void (*entry)(Fiber&)) {
   fiber.stack = stack;
   fiber.entry = entry;
   fiber.context = boost::context::detail::make_fcontext(stack.top, stack.bytes(), enter);
-#if PACKPROOF_SIMT_THREAD_SANITIZER
-  fiber.thread_sanitizer_fiber = __tsan_create_fiber(0);
-  __tsan_set_fiber_name(fiber.thread_sanitizer_fiber, name);
-#endif
 }
 
 void adopt_host_thread([[maybe_unused]] Fiber& home) {
 #if PACKPROOF_SIMT_THREAD_SANITIZER
-  home.thread_sanitizer_fiber = __tsan_get_current_fiber();
+  home.race_detector_thread = __tsan_get_current_fiber();
 #endif
 }
 
-void retire([[maybe_unused]] Fiber& fiber, [[maybe_unused]] Fiber& home,
-            [[maybe_unused]] void* object) {
+void order_start([[maybe_unused]] Fiber& fiber, [[maybe_unused]] Fiber& home,
+                 [[maybe_unused]] const char* name) {
 #if PACKPROOF_SIMT_THREAD_SANITIZER
-  __tsan_switch_to_fiber(fiber.thread_sanitizer_fiber, __tsan_switch_to_fiber_no_sync);
-  __tsan_release(object);
-  __tsan_switch_to_fiber(home.thread_sanitizer_fiber, __tsan_switch_to_fiber_no_sync);
-  __tsan_destroy_fiber(fiber.thread_sanitizer_fiber);
-  fiber.thread_sanitizer_fiber = nullptr;
+  __tsan_set_fiber_name(fiber.race_detector_thread, name);
+  __tsan_release(&home);
+  act_as(fiber, home, [&home] { __tsan_acquire(&home); });
+#endif
+}
+
+void order_end([[maybe_unused]] Fiber& fiber, [[maybe_unused]] Fiber& home,
+               [[maybe_unused]] void* object) {
+#if PACKPROOF_SIMT_THREAD_SANITIZER
+  act_as(fiber, home, [object] { __tsan_release(object); });
 #endif
 }
 

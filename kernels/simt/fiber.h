@@ -3,6 +3,8 @@
 #include "kernels/simt/sanitizer.h"
 #include "kernels/simt/stack_pool.h"
 
+#include <deque>
+
 #include <boost/context/detail/fcontext.hpp>
 
 namespace packproof::simt {
@@ -13,19 +15,37 @@ struct Fiber {
   Stack stack;
   void (*entry)(Fiber& self) = nullptr;
   void* address_sanitizer_stack = nullptr;
-  void* thread_sanitizer_fiber = nullptr;
+  void* race_detector_thread = nullptr;
+};
+
+/// What ThreadSanitizer knows as threads. Making one costs it a millisecond and 0.8 MB, and every
+/// order between threads grows with their number, so CUDA threads borrow them: all of a block at the
+/// same time, hence different ones; a later block's thread may continue an earlier block's. Races
+/// inside a block are never hidden by that, races between blocks may be. Does nothing in other builds.
+class RaceDetectorThreads {
+ public:
+  /// The one that has been idle longest, or a new one while there are few.
+  void* take();
+
+  void put_back(void* thread) { idle_.push_back(thread); }
+
+ private:
+  std::deque<void*> idle_;
+  int total_ = 0;
 };
 
 /// Gives `fiber` a stack and an entry function, which must never return. Call from home only.
-/// `name` is what ThreadSanitizer calls it.
-void prepare(Fiber& fiber, Stack stack, void (*entry)(Fiber& self), const char* name);
+void prepare(Fiber& fiber, Stack stack, void (*entry)(Fiber& self));
 
 /// Makes the calling host thread's own flow switchable.
 void adopt_host_thread(Fiber& home);
 
-/// Lets ThreadSanitizer order all that `fiber` did before what follows an acquire of `object`, and
-/// forget the fiber. Call from home.
-void retire(Fiber& fiber, Fiber& home, void* object);
+/// ThreadSanitizer: all that home did so far happens before what `fiber` does from now on. `name` is
+/// what reports call it.
+void order_start(Fiber& fiber, Fiber& home, const char* name);
+
+/// ThreadSanitizer: all that `fiber` did happens before what follows an acquire of `object`.
+void order_end(Fiber& fiber, Fiber& home, void* object);
 
 enum class Leaving { kForNow, kForGood };
 
@@ -45,7 +65,7 @@ inline void switch_fiber(Fiber& from, Fiber& to, [[maybe_unused]] Leaving leavin
       to.stack.bytes());
 #endif
 #if PACKPROOF_SIMT_THREAD_SANITIZER
-  __tsan_switch_to_fiber(to.thread_sanitizer_fiber, __tsan_switch_to_fiber_no_sync);
+  __tsan_switch_to_fiber(to.race_detector_thread, __tsan_switch_to_fiber_no_sync);
 #endif
   const boost::context::detail::transfer_t back =
       boost::context::detail::jump_fcontext(to.context, &transfer);

@@ -18,31 +18,22 @@ namespace {
 std::atomic<uint64_t> schedule_seed{0};
 
 /// Blocks with their stacks, kept from launch to launch: mapping stacks costs more than a small
-/// launch does.
-class BlockShelf {
- public:
-  std::unique_ptr<Block> take() {
-    const std::lock_guard lock(mutex_);
-    if (idle_.empty()) return std::make_unique<Block>();
-    std::unique_ptr<Block> block = std::move(idle_.back());
-    idle_.pop_back();
-    return block;
-  }
+/// launch does. Never destroyed: a launch may be running when the process exits.
+constinit std::mutex shelf_mutex;
+constinit std::vector<std::unique_ptr<Block>>* shelf = nullptr;
 
-  void put_back(std::unique_ptr<Block> block) {
-    const std::lock_guard lock(mutex_);
-    idle_.push_back(std::move(block));
-  }
+std::unique_ptr<Block> take_block() {
+  const std::lock_guard lock(shelf_mutex);
+  if (shelf == nullptr) shelf = new std::vector<std::unique_ptr<Block>>;
+  if (shelf->empty()) return std::make_unique<Block>();
+  std::unique_ptr<Block> block = std::move(shelf->back());
+  shelf->pop_back();
+  return block;
+}
 
- private:
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Block>> idle_;
-};
-
-// Never destroyed: a launch may be running when the process exits.
-BlockShelf& block_shelf() {
-  static auto* const shelf = new BlockShelf;
-  return *shelf;
+void put_back(std::unique_ptr<Block> block) {
+  const std::lock_guard lock(shelf_mutex);
+  shelf->push_back(std::move(block));
 }
 
 /// The blocks of one launch, handed out to host threads in the order of the schedule.
@@ -57,7 +48,7 @@ class Grid {
 
   /// Runs blocks until none is left; several host threads call it.
   void work() {
-    std::unique_ptr<Block> block = block_shelf().take();
+    std::unique_ptr<Block> block = take_block();
     block->begin_launch(launch_);
     for (;;) {
       const uint64_t begin = next_.fetch_add(batch_);
@@ -71,7 +62,7 @@ class Grid {
       }
       if (end >= num_blocks_ || begin > first_fault_.load()) break;
     }
-    block_shelf().put_back(std::move(block));
+    put_back(std::move(block));
   }
 
   packproof_status result(packproof_message* message) const {
