@@ -206,7 +206,9 @@ Status CallBuffers::check_input(const std::string& name, const Entry& entry,
   const std::span<const std::byte> before = entry.before->bytes();
   std::vector<std::byte> after(before.size());
   PACKPROOF_CHECK_OK(entry.buffer->read(after));
-  if (!std::ranges::equal(before, after)) memory.inputs_modified.push_back(name);
+  if (!before.empty() && std::memcmp(before.data(), after.data(), before.size()) != 0) {
+    memory.inputs_modified.push_back(name);
+  }
   return {};
 }
 

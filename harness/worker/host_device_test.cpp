@@ -112,8 +112,9 @@ TEST(HostDeviceDeathTest, AnAccessPastAGuardedEndNamesTheBuffer) {
               "rope fwd 'naive' wrote before the start of 'output' .start - 4 bytes.");
   EXPECT_EXIT(static_cast<void>(floats_of(*front)[-2]), dies,
               "rope fwd 'naive' read before the start of 'output' .start - 8 bytes.");
-  float* volatile nowhere = nullptr;
-  EXPECT_EXIT(*nowhere = 1.0f, dies, "wrote at address 0x0, outside every buffer of the call");
+  const volatile uintptr_t nowhere = 16;
+  EXPECT_EXIT(*reinterpret_cast<float*>(nowhere) = 1.0f, dies,
+              "wrote at address 0x10, outside every buffer of the call");
 }
 
 TEST(HostDeviceDeathTest, AnyAccessToAnEmptyBufferFaults) {

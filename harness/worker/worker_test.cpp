@@ -35,9 +35,10 @@ OpCall conv_call(const std::vector<int64_t>& lens, int64_t channels, const std::
   std::vector<int64_t> bounds{0};
   for (const int64_t length : lens) bounds.push_back(bounds.back() + length);
   Tensor x(DType::kF32, {1, bounds.back(), channels});
-  for (int64_t i = 0; i < x.numel(); ++i) x.set(i, static_cast<double>(i * 7 % 11 - 5));
+  int64_t i = 0;
+  for (float& value : x.values<float>()) value = static_cast<float>(i++ * 7 % 11 - 5);
   Tensor weight(DType::kF32, {channels, 4});
-  for (int64_t i = 0; i < weight.numel(); ++i) weight.set(i, static_cast<double>(i % 5 - 2));
+  for (int64_t k = 0; k < weight.numel(); ++k) weight.set(k, static_cast<double>(k % 5 - 2));
   call.outputs["output"] = {DType::kF32, x.shape(), {}};
   call.inputs.emplace("x", std::move(x));
   call.inputs.emplace("weight", std::move(weight));
