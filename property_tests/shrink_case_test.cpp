@@ -62,6 +62,22 @@ TEST(ShrinkCase, ACountOfManySequencesIsFoundWithinTheLimit) {
   EXPECT_LE(result.tries, 500);
 }
 
+TEST(ShrinkCase, ManySequencesAreDroppedBeforeOneThatMustStay) {
+  const auto fails = [](const CaseSpec& spec) {
+    return spec.lens.size() >= 1000 && spec.lens.back() == 2;
+  };
+  const CaseSpec failing = parsed("op=causal_conv1d dtype=f32 lens=1x5000,2 seed=0");
+  EXPECT_EQ(shrink_case(failing, fails).spec.lens.size(), 1000U);
+}
+
+TEST(ShrinkCase, APaddedCaseBecomesPackedThoughItsPaddingCannotShrinkAlone) {
+  const auto fails = [](const CaseSpec& spec) {
+    return spec.layout == BatchLayout::kPacked || spec.pad >= 70;
+  };
+  const CaseSpec failing = parsed("op=causal_conv1d lens=9,3 layout=padded_left pad=70");
+  EXPECT_EQ(shrink_case(failing, fails).spec.layout, BatchLayout::kPacked);
+}
+
 TEST(ShrinkCase, PaddedCasesBecomePackedAndUpdatesStayUpdates) {
   const auto always = [](const CaseSpec&) { return true; };
   EXPECT_EQ(to_text(shrink_case(parsed("op=causal_conv1d dtype=bf16 lens=9,3 layout=padded_left "

@@ -114,11 +114,13 @@ bool has_value_dim(const CaseSpec& spec) {
   return has_value_heads(spec) && spec.op != Op::kVarlenAttention && spec.op != Op::kDeltaRuleGate;
 }
 
-bool has_states(const CaseSpec& spec) {
-  return is_packed_op(spec.op) && spec.op != Op::kVarlenAttention;
-}
-
 bool has_metadata(const CaseSpec& spec) { return is_packed(spec) && spec.op == Op::kCausalConv1d; }
+
+/// Ids alone carry no states (spec 6.3).
+bool has_states(const CaseSpec& spec) {
+  return is_packed_op(spec.op) && spec.op != Op::kVarlenAttention &&
+         !(has_metadata(spec) && spec.metadata == Metadata::kSeqIdx);
+}
 
 bool has_cu_seqlens(const CaseSpec& spec) {
   return is_packed(spec) && !(has_metadata(spec) && spec.metadata == Metadata::kSeqIdx);

@@ -74,6 +74,8 @@ TEST(CaseText, NamesTheFieldTheTextAndWhatIsAccepted) {
 TEST(CaseText, BoundsLensBeforeExpandingThem) {
   EXPECT_EQ(error_of("op=causal_conv1d lens=67108865"),
             "lens: expected at most 67108864 tokens in all, found '67108865'");
+  EXPECT_EQ(error_of("op=causal_conv1d lens=40000000x1,40000000"),
+            "lens: expected at most 67108864 tokens in all, found '40000000x1,40000000'");
   EXPECT_NE(error_of("op=causal_conv1d lens=9223372036854775807x2").find("tokens in all"),
             std::string::npos);
   EXPECT_NE(error_of("op=causal_conv1d lens=0x9000000000000000000").find("sequences"),

@@ -92,6 +92,9 @@ TEST_P(SmallFloat, NanStaysQuietAndKeepsItsSign) {
   const uint16_t bits = store_bits(dtype, signaling);
   EXPECT_GT(bits & 0x7FFF, infinity);
   EXPECT_EQ(bits & 0x8000, 0x8000);
+  const auto loaded =
+      std::bit_cast<uint64_t>(load_bits(dtype, static_cast<uint16_t>(infinity | 1)));
+  EXPECT_NE(loaded & (uint64_t{1} << 51), 0U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, SmallFloat,
