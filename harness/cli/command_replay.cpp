@@ -72,7 +72,7 @@ void add_replay(CLI::App& app, Body& body) {
   add_candidate_options(*command, arguments->run.candidate);
   command->add_option("--junit", arguments->run.junit, "Write a JUnit XML report");
   command->callback([arguments, &body] {
-    arguments->run.command = "packproof replay " + arguments->file;
+    arguments->run.command = typed_command();
     body = [arguments] { return replay(*arguments); };
   });
 }

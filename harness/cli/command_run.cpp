@@ -125,7 +125,7 @@ void add_run(CLI::App& app, Body& body) {
   command->add_flag("--stop-at-first", arguments->stop_at_first, "Stop at the first failure");
   command->add_flag("--no-shrink", arguments->no_shrink, "Report failing cases as they are");
   command->add_flag("--no-model", arguments->no_model, "Leave the suite's model check out");
-  command->callback([arguments, command, &app, &body] {
+  command->callback([arguments, &body] {
     if (arguments->suite.empty() && arguments->case_lines.empty() && arguments->model.empty()) {
       throw CLI::RequiredError("run: one of --suite, --case, --model");
     }
@@ -135,7 +135,7 @@ void add_run(CLI::App& app, Body& body) {
     if (!arguments->withheld.empty() && arguments->model.empty() && arguments->suite.empty()) {
       throw CLI::RequiresError("--withhold", "--model");
     }
-    arguments->command = app.get_name() + " " + command->get_name();
+    arguments->command = typed_command();
     body = [arguments] { return run(*arguments); };
   });
 }

@@ -23,6 +23,9 @@ int exit_code(const Error& error);
 /// Prints "packproof: <sentence>" on standard error and gives the exit code.
 int report_error(const Error& error);
 
+/// This process's command line as one would type it, words with blanks or quotes quoted.
+std::string typed_command();
+
 /// A subcommand registers its options and a body that gives the exit code.
 using Body = std::function<int()>;
 

@@ -2,6 +2,8 @@
 
 #include <csignal>
 #include <cstdio>
+#include <filesystem>
+#include <fstream>
 
 #include <CLI/CLI.hpp>
 
@@ -24,6 +26,23 @@ int exit_code(const Error& error) {
 int report_error(const Error& error) {
   std::fprintf(stderr, "packproof: %s\n", error.message.c_str());
   return exit_code(error);
+}
+
+std::string typed_command() {
+  std::ifstream file("/proc/self/cmdline", std::ios::binary);
+  std::string command;
+  std::string word;
+  while (std::getline(file, word, '\0')) {
+    if (command.empty()) {
+      command = std::filesystem::path(word).filename().string();
+      continue;
+    }
+    const bool plain = word.find_first_of(" '\"$&|;<>*?()") == std::string::npos && !word.empty();
+    std::string quoted;
+    for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    command += plain ? " " + word : " '" + quoted + "'";
+  }
+  return command;
 }
 
 }  // namespace packproof::cli

@@ -22,7 +22,7 @@ struct Sizes {
 
 Sizes sizes_of(SuiteSize size) {
   // Ops without gates have six times fewer cells, so each gets more packings.
-  return size == SuiteSize::kSmoke ? Sizes{1, 3, 400} : Sizes{4, 12, 1500};
+  return size == SuiteSize::kSmoke ? Sizes{1, 4, 400} : Sizes{4, 12, 1500};
 }
 
 }  // namespace

@@ -12,6 +12,9 @@ namespace {
 
 constexpr double kUpstreamTolerance = 1e-5;
 
+// One model shows what one draw of the gates hides; 32 show how often.
+constexpr int64_t kModels = 32;
+
 /// The configuration of the library's own model tester at the revision of spec 7.
 reference::ModelConfig upstream_config() {
   reference::ModelConfig config;
@@ -71,29 +74,39 @@ Result<double> packed_against_padded(const reference::Model& model, ModelOps& op
   return largest;
 }
 
+CheckResult verdict_of(const UpstreamRow& row) {
+  CheckResult check{.check = "packed_vs_padded_" + std::string(name_of(row.gate)),
+                    .outcome = row.accepted == row.models ? OutcomeKind::kPass : OutcomeKind::kFail,
+                    .detail = {},
+                    .budget_used = row.largest_excess};
+  if (check.outcome == OutcomeKind::kFail) {
+    check.detail = "packed and left-padded logits differ by " + budget_text(row.largest_excess) +
+                   " in " + std::to_string(row.models - row.accepted) + " of " +
+                   std::to_string(row.models) + " models";
+  }
+  return check;
+}
+
 }  // namespace
 
 Result<UpstreamReport> run_upstream_suite(Candidate& candidate,
                                           const reference::Reference& reference, uint64_t seed) {
   UpstreamReport report;
   report.verdict.id = "transformers-45034";
-  report.verdict.suite = "transformers-45034";
   for (const GateRegime gate : {GateRegime::kDefaultInit, GateRegime::kSlow}) {
-    PACKPROOF_TRY(
-        const std::unique_ptr<reference::Model> model,
-        reference.random_model(upstream_config(), gate, seed, reference::WeightInit::kLibrary));
     for (const PlantedFault fault : all_planted_faults()) {
-      ModelOps ops(candidate, reference, DType::kF32, fault, {});
-      PACKPROOF_TRY(const double share, packed_against_padded(*model, ops));
-      report.rows.push_back({fault, gate, share <= 1.0, share});
-      if (fault != PlantedFault::kNone) continue;
-      CheckResult check{.check = std::string("packed_vs_padded_") + std::string(name_of(gate)),
-                        .outcome = share <= 1.0 ? OutcomeKind::kPass : OutcomeKind::kFail,
-                        .detail = {},
-                        .budget_used = share};
-      if (share > 1.0)
-        check.detail = "packed and left-padded logits differ by " + budget_text(share);
-      report.verdict.checks.push_back(std::move(check));
+      UpstreamRow row{.fault = fault, .gate = gate, .models = kModels};
+      for (uint64_t model_seed = seed; model_seed < seed + kModels; ++model_seed) {
+        PACKPROOF_TRY(const std::unique_ptr<reference::Model> model,
+                      reference.random_model(upstream_config(), gate, model_seed,
+                                             reference::WeightInit::kLibrary));
+        ModelOps ops(candidate, reference, DType::kF32, fault, {});
+        PACKPROOF_TRY(const double share, packed_against_padded(*model, ops));
+        row.accepted += share <= 1.0 ? 1 : 0;
+        if (!(share <= row.largest_excess)) row.largest_excess = share;
+      }
+      report.rows.push_back(row);
+      if (fault == PlantedFault::kNone) report.verdict.checks.push_back(verdict_of(row));
     }
   }
   return report;
@@ -104,16 +117,13 @@ std::string upstream_table(const UpstreamReport& report) {
     text.resize(std::max(width, text.size()), ' ');
     return text;
   };
-  std::string table = pad("planted fault", 24) + pad("gates as initialised", 24) + "slow gates\n";
+  std::string table = pad("planted fault", 26) + pad("gates as initialised", 26) + "slow gates\n";
   for (const PlantedFault fault : all_planted_faults()) {
-    std::string line = pad(std::string(name_of(fault)), 24);
-    for (const GateRegime gate : {GateRegime::kDefaultInit, GateRegime::kSlow}) {
-      for (const UpstreamRow& row : report.rows) {
-        if (row.fault != fault || row.gate != gate) continue;
-        line += pad(std::string(row.accepted ? "accepted" : "refused") + " (" +
-                        number_text(std::round(row.largest_excess * 1000.0) / 1000.0) + ")",
-                    24);
-      }
+    std::string line = pad(std::string(name_of(fault)), 26);
+    for (const UpstreamRow& row : report.rows) {
+      if (row.fault != fault) continue;
+      line +=
+          pad("accepted " + std::to_string(row.accepted) + " of " + std::to_string(row.models), 26);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     table += line + "\n";

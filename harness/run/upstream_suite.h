@@ -12,8 +12,9 @@ namespace packproof {
 struct UpstreamRow {
   PlantedFault fault = PlantedFault::kNone;
   GateRegime gate = GateRegime::kDefaultInit;
-  bool accepted = false;        ///< Both of its batches are within atol = rtol = 1e-5.
-  double largest_excess = 0.0;  ///< max |a - b| / (atol + rtol |b|); above 1 is refused.
+  int64_t accepted = 0;  ///< Random models of `models` with both batches within 1e-5.
+  int64_t models = 0;
+  double largest_excess = 0.0;  ///< max |a - b| / (atol + rtol |b|) over the models; > 1: refused.
 };
 
 struct UpstreamReport {
@@ -23,8 +24,9 @@ struct UpstreamReport {
 
 /// The upstream test re-created on `candidate`: rows of 3 + 2 and 5 + 1 tokens, left-padded against
 /// packed, layer types full + linear, conv width 2, float32 ops, atol = rtol = 1e-5 on the logits
-/// of valid tokens (spec 7); then with every planted fault, under the library's initial gates and
-/// under slow ones. A fault that is accepted is one that the test cannot see.
+/// of valid tokens (spec 7), on several models drawn by the library's own initialisation; then with
+/// every planted fault, under the library's initial gates and under slow ones. A fault that is
+/// accepted is one that the test cannot see.
 Result<UpstreamReport> run_upstream_suite(Candidate& candidate,
                                           const reference::Reference& reference, uint64_t seed);
 

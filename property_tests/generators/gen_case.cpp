@@ -80,7 +80,11 @@ void draw_metadata(CaseSpec& spec) {
     // Ids alone can't show that empty sequences follow the last token.
     if (spec.metadata == Metadata::kSeqIdx && spec.lens.back() == 0)
       spec.metadata = Metadata::kBoth;
-    if (spec.metadata == Metadata::kSeqIdx) return;
+    if (spec.metadata == Metadata::kSeqIdx) {
+      spec.initial_state = StateInit::kNone;
+      spec.final_state = true;
+      return;
+    }
   }
   spec.cu_dtype = draw_chance(50) ? DType::kI32 : DType::kI64;
 }
