@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/testing/test_memory.h"
 #include "packproof/kernel_abi.h"
 
 #include <cstdint>
@@ -45,9 +46,9 @@ struct TestPacking {
 
   std::vector<int64_t> lens;
   TestMetadata metadata;
-  std::vector<int32_t> cu;
-  std::vector<int64_t> cu64;
-  std::vector<int32_t> seq_idx;
+  TestVector<int32_t> cu;
+  TestVector<int64_t> cu64;
+  TestVector<int32_t> seq_idx;
 };
 
 /// `num_batches` dense rows.

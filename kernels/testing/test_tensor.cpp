@@ -79,7 +79,7 @@ TestTensor::TestTensor(int32_t dtype, std::vector<int64_t> shape, int64_t gap)
     stride *= shape_[axis] + (axis + 1 == shape_.size() ? gap : 0);
   }
   const int64_t bytes = (stride + 2 * kMargin) * element_bytes(dtype);
-  memory_ = std::make_shared<std::vector<uint64_t>>(static_cast<size_t>((bytes + 7) / 8));
+  memory_ = std::make_shared<TestVector<uint64_t>>(static_cast<size_t>((bytes + 7) / 8));
   std::memset(memory_->data(), kPattern, memory_->size() * 8);
   fill(0.0);
 }

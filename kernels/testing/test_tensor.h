@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/testing/test_memory.h"
 #include "packproof/kernel_abi.h"
 
 #include <cstdint>
@@ -50,7 +51,7 @@ class TestTensor {
   int64_t offset_of(const int64_t* index) const;
   void* address(int64_t offset) const;
 
-  std::shared_ptr<std::vector<uint64_t>> memory_;  // 8-byte units: aligned for every dtype
+  std::shared_ptr<TestVector<uint64_t>> memory_;  // 8-byte units: aligned for every dtype
   std::vector<int64_t> shape_;
   std::vector<int64_t> stride_;
   int32_t dtype_ = PACKPROOF_F32;

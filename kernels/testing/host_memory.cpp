@@ -1,0 +1,11 @@
+#include "kernels/testing/test_memory.h"
+
+#include <new>
+
+namespace packproof {
+
+void* allocate_test_memory(std::size_t bytes) { return ::operator new(bytes); }
+
+void free_test_memory(void* memory) { ::operator delete(memory); }
+
+}  // namespace packproof
