@@ -36,7 +36,7 @@ class StrictBuilder final : public nlohmann::json_sax<json> {
   bool start_object(std::size_t /*size*/) override { return open(json::object()); }
 
   bool key(std::string& name) override {
-    if (open_.back()->contains(name)) return refuse("found the key '" + name + "' twice");
+    if (open_.back()->contains(name)) return refuse("found the key " + json_text(name) + " twice");
     key_ = std::move(name);
     return true;
   }

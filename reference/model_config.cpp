@@ -1,8 +1,12 @@
 #include "reference/model_config.h"
 
+#include "harness/core/tensor.h"
+
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
 #include <string_view>
 
 namespace packproof::reference {
@@ -11,6 +15,7 @@ namespace {
 // Sizes are 32-bit in every framework, so products of two of them fit in int64_t.
 constexpr int64_t kMaxSize = 0x7fffffff;
 constexpr int64_t kMaxConvWidth = 64;
+constexpr int64_t kMaxExperts = 65536;
 
 struct SizeField {
   std::string_view name;
@@ -30,10 +35,9 @@ constexpr std::array<SizeField, 10> kSizes{{
     {"intermediate_size", &ModelConfig::intermediate_size},
 }};
 
-constexpr std::array<SizeField, 3> kMixtureSizes{{
+constexpr std::array<SizeField, 2> kMixtureSizes{{
     {"moe_intermediate_size", &ModelConfig::moe_intermediate_size},
     {"shared_expert_intermediate_size", &ModelConfig::shared_expert_intermediate_size},
-    {"num_experts", &ModelConfig::num_experts},
 }};
 
 /// "0.1", not "0.100000".
@@ -90,20 +94,15 @@ Status check_rotary(const ModelConfig& config) {
       config.mrope_section == ModelConfig{}.mrope_section) {
     return {};
   }
-  int64_t sum = 0;
-  std::string found = "[";
-  for (const int64_t section : config.mrope_section) {
-    found += (sum == 0 && found.size() == 1 ? "" : ", ") + std::to_string(section);
-    sum += section;
-  }
-  found += "]";
-  const bool in_range = std::all_of(config.mrope_section.begin(), config.mrope_section.end(),
-                                    [](int64_t s) { return s >= 0 && s <= kMaxSize; });
-  if (config.mrope_section.size() != 3 || !in_range || sum != rotary_dim / 2) {
+  const std::vector<int64_t>& sections = config.mrope_section;
+  const bool in_range = sections.size() == 3 && std::ranges::all_of(sections, [](int64_t section) {
+                          return section >= 0 && section <= kMaxSize;
+                        });
+  if (!in_range || sections[0] + sections[1] + sections[2] != rotary_dim / 2) {
     return refusal("mrope_section",
                    "three sizes of at least 0 whose sum is half the rotary width, " +
                        std::to_string(rotary_dim / 2),
-                   found);
+                   shape_text(sections));
   }
   return {};
 }
@@ -115,6 +114,7 @@ Status check_mixture(const ModelConfig& config) {
   for (const SizeField& size : kMixtureSizes) {
     PACKPROOF_CHECK_OK(check_range(size.name, config.*size.value, 1, kMaxSize));
   }
+  PACKPROOF_CHECK_OK(check_range("num_experts", config.num_experts, 1, kMaxExperts));
   if (config.num_experts_per_tok < 1 || config.num_experts_per_tok > config.num_experts) {
     return refusal("num_experts_per_tok",
                    "an integer from 1 to num_experts = " + std::to_string(config.num_experts),

@@ -22,6 +22,9 @@ struct StoredTensor {
   uint64_t end = 0;
 };
 
+/// Whether a tensor's or a shard's name can stand in a message: 1 to 256 bytes, no control characters.
+bool is_plain_name(std::string_view name);
+
 using StoredTensors = std::map<std::string, StoredTensor>;
 
 /// Checks a header's JSON against `data_size` bytes of data: every key once, dtypes known, byte

@@ -24,10 +24,10 @@ Result<std::map<std::string, std::string>> read_weight_map(const std::filesystem
   for (const auto& [tensor, shard] : index["weight_map"].items()) {
     // A shard is a plain name, so that an index cannot reach outside its folder.
     const std::string name = shard.is_string() ? shard.get<std::string>() : std::string();
-    if (name.empty() || name == ".." || name.find('/') != std::string::npos ||
-        name.find('\0') != std::string::npos) {
-      return invalid_input(origin + ": weight_map['" + tensor +
-                           "']: expected the name of a file in the same folder, found " +
+    if (!is_plain_name(tensor) || !is_plain_name(name) || name == ".." ||
+        name.find('/') != std::string::npos) {
+      return invalid_input(origin + ": weight_map[" + json_text(tensor) +
+                           "]: expected the name of a file in the same folder, found " +
                            json_text(shard));
     }
     shards[tensor] = name;

@@ -44,6 +44,11 @@ class HeaderParser {
     StoredTensors tensors;
     for (const auto& [name, entry] : header.items()) {
       if (name == "__metadata__") continue;
+      if (!is_plain_name(name)) {
+        return invalid_input(origin_ +
+                             ": expected tensor names of 1 to 256 printable characters, found " +
+                             json_text(name));
+      }
       PACKPROOF_TRY(tensors[name], parse_entry(name, entry));
     }
     PACKPROOF_CHECK_OK(check_ranges(tensors));
@@ -155,6 +160,12 @@ class HeaderParser {
 };
 
 }  // namespace
+
+bool is_plain_name(std::string_view name) {
+  constexpr std::size_t kMaxLength = 256;
+  return !name.empty() && name.size() <= kMaxLength &&
+         std::ranges::all_of(name, [](unsigned char c) { return c >= 0x20 && c != 0x7F; });
+}
 
 Result<StoredTensors> parse_safetensors_header(std::string_view text, uint64_t data_size,
                                                const std::string& origin) {
