@@ -4,10 +4,6 @@
 
 #include <type_traits>
 
-#ifndef __CUDACC__
-#include "kernels/simt/shared_arena.h"
-#endif
-
 namespace packproof {
 
 /// The block's shared memory as one struct per kernel; launch with shared_bytes = sizeof(T). Its

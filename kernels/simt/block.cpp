@@ -1,5 +1,8 @@
 #include "kernels/simt/block.h"
 
+#include "kernels/simt/switching.h"
+
+#include <algorithm>
 #include <bit>
 #include <cstdio>
 #include <exception>
@@ -9,27 +12,7 @@ namespace packproof::simt {
 
 thread_local constinit Thread* running_thread = nullptr;
 
-namespace {
-
-// The first set bit after position `after`, wrapping around; bits != 0.
-int next_bit(uint32_t bits, int after) {
-  const int start = (after + 1) % 32;
-  return (std::countr_zero(std::rotr(bits, start)) + start) % 32;
-}
-
-// The set bit with `rank` set bits below it.
-int bit_of_rank(uint32_t bits, uint32_t rank) {
-  for (; rank > 0; --rank) bits &= bits - 1;
-  return std::countr_zero(bits);
-}
-
-}  // namespace
-
 Block::Block() : threads_(std::make_unique<CudaThread[]>(kMaxThreads)) {}
-
-Block& Block::of(const Thread& thread) {
-  return static_cast<Block&>(const_cast<BlockView&>(*thread.block));
-}
 
 void Block::begin_launch(const LaunchView& launch) {
   launch_ = launch;
@@ -154,7 +137,7 @@ void Block::run_thread(Fiber&) {
 }
 
 void Block::finish(CudaThread& self) {
-  check_guards(self);
+  if (!arena_.guards_hold()) fail_guards(self);
   self.state = CudaThread::State::kFinished;
   ++num_finished_;
   Warp& warp = warps_[self.warp()];
@@ -170,54 +153,8 @@ void Block::finish(CudaThread& self) {
   __builtin_unreachable();
 }
 
-void Block::wait(CudaThread& self, Next next) {
-  check_guards(self);
-  CudaThread* const thread = pick(next);
-  if (thread == &self) return;
-  if (thread == nullptr || thread->state == CudaThread::State::kUnstarted) {
-    to_start_ = thread;
-    switch_fiber(self.fiber, home_, Leaving::kForNow);
-  } else {
-    running_thread = thread;
-    switch_fiber(self.fiber, thread->fiber, Leaving::kForNow);
-  }
-}
-
-CudaThread* Block::pick(Next next) {
-  if (ready_warps_ == 0) return nullptr;
-  int lane = 0;
-  if (launch_.seed == 0) {
-    if (next == Next::kOtherWarp || warps_[current_warp_].ready == 0) {
-      current_warp_ = next_bit(ready_warps_, current_warp_);
-    }
-    lane = next_bit(warps_[current_warp_].ready, warps_[current_warp_].last_lane);
-  } else {
-    const auto num_warps = static_cast<uint32_t>(std::popcount(ready_warps_));
-    current_warp_ = bit_of_rank(ready_warps_, random_.below(num_warps));
-    const uint32_t ready = warps_[current_warp_].ready;
-    lane = bit_of_rank(ready, random_.below(static_cast<uint32_t>(std::popcount(ready))));
-  }
-  Warp& warp = warps_[current_warp_];
-  warp.last_lane = lane;
-  warp.ready &= ~(uint32_t{1} << lane);
-  if (warp.ready == 0) ready_warps_ &= ~(uint32_t{1} << current_warp_);
-  return &threads_[current_warp_ * kWarpSize + lane];
-}
-
-void Block::make_ready(int warp, uint32_t lanes) {
-  warps_[warp].ready |= lanes;
-  ready_warps_ |= uint32_t{1} << warp;
-}
-
-void Block::give_way(CudaThread& self) {
-  make_ready(self.warp(), uint32_t{1} << self.lane());
-  wait(self, Next::kOtherWarp);
-}
-
-void Block::check_guards(const CudaThread& self) {
-  if (!arena_.guards_hold()) {
-    fail(self, "wrote outside the block's %zu bytes of shared memory", shared_bytes);
-  }
+void Block::fail_guards(const CudaThread& self) {
+  fail(self, "wrote outside the block's %zu bytes of shared memory", shared_bytes);
 }
 
 void Block::abandon(const Thread& thread, const char* format, std::va_list arguments) {

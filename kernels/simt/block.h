@@ -108,7 +108,8 @@ class Block : private BlockView {
   [[noreturn]] void finish(CudaThread& self);
   CudaThread* pick(Next next);
   void make_ready(int warp, uint32_t lanes);
-  void check_guards(const CudaThread& self);
+  [[noreturn]] void fail_guards(const CudaThread& self);
+  [[noreturn]] void fail_mask(const CudaThread& self, const WarpCall& call);
   bool complete(CudaThread& self, const WarpCall& call);
   void complete(CudaThread& self, Barrier& barrier);
   void order_memory(CudaThread& self, WarpCall* const (&lanes)[kWarpSize]);

@@ -2,10 +2,12 @@
 
 #include "kernels/simt/block.h"
 #include "kernels/simt/diagnosis.h"
+#include "kernels/simt/switching.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 namespace packproof::simt {
 namespace {
@@ -14,29 +16,19 @@ bool same_text(const char* a, const char* b) { return a == b || std::strcmp(a, b
 
 }  // namespace
 
+void Block::give_way(CudaThread& self) {
+  make_ready(self.warp(), uint32_t{1} << self.lane());
+  wait(self, Next::kOtherWarp);
+}
+
 void rendezvous(WarpCall& call) {
   CudaThread& self = static_cast<CudaThread&>(*running_thread);
   Block::of(self).meet(self, call);
 }
 
-void rendezvous(BarrierCall& call) {
-  CudaThread& self = static_cast<CudaThread&>(*running_thread);
-  Block::of(self).meet(self, call);
-}
-
-void Block::meet(CudaThread& self, WarpCall& call) {
-  const uint32_t bit = uint32_t{1} << self.lane();
-  if ((call.mask & bit) == 0) {
-    fail(self, "calls %s (%s:%d) with mask 0x%08x, which does not name its own lane %d", call.name,
-         base_name(call.site.file), call.site.line, call.mask, self.lane());
-  }
-  call.thread = &self;
-  self.warp_call = &call;
-  warps_[self.warp()].waiting |= bit;
-  if (kThreadSanitizer && call.orders_memory) happens_before(&order_->arrival[self.linear]);
-  complete(self, call);
-  wait(self, Next::kNearby);
-  if (kThreadSanitizer && call.orders_memory) happens_after(self.order_object);
+void Block::fail_mask(const CudaThread& self, const WarpCall& call) {
+  fail(self, "calls %s (%s:%d) with mask 0x%08x, which does not name its own lane %d", call.name,
+       base_name(call.site.file), call.site.line, call.mask, self.lane());
 }
 
 // Completes `call` if all lanes that it names have arrived; `self` is the running thread, of the
@@ -75,7 +67,7 @@ void Block::order_memory(CudaThread& self, WarpCall* const (&lanes)[kWarpSize]) 
   }
 }
 
-void Block::meet(CudaThread& self, BarrierCall& call) {
+PACKPROOF_SIMT_INLINE void Block::meet(CudaThread& self, BarrierCall& call) {
   call.thread = &self;
   if (call.id < 0 || call.id >= kNumBarriers || call.count < 0 || call.count > num_threads_ ||
       call.count % kWarpSize != 0) {
@@ -152,6 +144,17 @@ void Block::complete(CudaThread& self, Barrier& barrier) {
   std::fill_n(barrier.waiting, kMaxWarps, 0);
   barrier.arrived = 0;
   ++barrier.phase;
+}
+
+void rendezvous(BarrierCall& call) {
+  CudaThread& self = static_cast<CudaThread&>(*running_thread);
+  Block::of(self).meet(self, call);
+}
+
+void sync_block(Site site) {
+  BarrierCall call{.name = "__syncthreads", .site = site};
+  CudaThread& self = static_cast<CudaThread&>(*running_thread);
+  Block::of(self).meet(self, call);
 }
 
 }  // namespace packproof::simt

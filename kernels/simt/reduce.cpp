@@ -2,6 +2,7 @@
 
 #include "kernels/simt/collective.h"
 #include "kernels/simt/diagnosis.h"
+#include "kernels/simt/switching.h"
 
 namespace packproof::simt {
 namespace {
@@ -89,7 +90,8 @@ float reduce(const char* name, float value, int width, float (*combine)(float, f
   call.combine = combine;
   call.width = width;
   call.value = value;
-  rendezvous(call);
+  CudaThread& self = static_cast<CudaThread&>(*running_thread);
+  Block::of(self).meet(self, call);
   return call.value;
 }
 

@@ -23,11 +23,6 @@ class ScheduleRandom {
     return z ^ (z >> 31);
   }
 
-  /// Uniform enough in [0, bound), bound > 0.
-  uint32_t below(uint32_t bound) {
-    return static_cast<uint32_t>(((next() >> 32) * static_cast<uint64_t>(bound)) >> 32);
-  }
-
  private:
   uint64_t state_ = 0;
 };

@@ -13,16 +13,17 @@ namespace {
 
 constexpr std::size_t kGuardBytes = 128;  // Before and after; keeps the data's alignment.
 constexpr std::size_t kMappingBytes = 232 * 1024;
-constexpr uint64_t kGuardWord = 0x5ca1ab1e5ca1ab1e;
 static_assert(SharedArena::kMaxBytes + 2 * kGuardBytes <= kMappingBytes);
 
-void fill_guard(std::byte* guard) {
+}  // namespace
+
+void SharedArena::fill_guard(std::byte* guard) {
   for (std::size_t at = 0; at < kGuardBytes; at += sizeof(kGuardWord)) {
     std::memcpy(guard + at, &kGuardWord, sizeof(kGuardWord));
   }
 }
 
-bool guard_holds(const std::byte* guard) {
+bool SharedArena::guard_holds(const std::byte* guard) {
   uint64_t difference = 0;
   for (std::size_t at = 0; at < kGuardBytes; at += sizeof(kGuardWord)) {
     uint64_t word = 0;
@@ -31,8 +32,6 @@ bool guard_holds(const std::byte* guard) {
   }
   return difference == 0;
 }
-
-}  // namespace
 
 SharedArena::~SharedArena() {
   if (mapping_ != nullptr) munmap(mapping_, kMappingBytes);

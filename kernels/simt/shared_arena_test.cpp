@@ -1,14 +1,17 @@
-#include "kernels/simt/shared_arena.h"
-
 #include "kernels/common/block_shared.cuh"
 #include "kernels/simt/launch_for_test.h"
-#include "kernels/simt/sanitizer.h"
 
 #include <cstdint>
 #include <vector>
 
 namespace packproof::simt {
 namespace {
+
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kAddressSanitizer = true;
+#else
+constexpr bool kAddressSanitizer = false;
+#endif
 
 struct Tile {
   float values[37];

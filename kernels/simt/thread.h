@@ -40,6 +40,9 @@ struct Thread {
 /// makes the read one instruction also in a shared object.
 extern thread_local constinit Thread* running_thread __attribute__((tls_model("initial-exec")));
 
+/// The running block's shared memory. Ends the launch when `bytes` exceeds what was asked for.
+std::byte* shared_arena(std::size_t bytes);
+
 /// Ends the launch with PACKPROOF_UNDEFINED_BEHAVIOUR. The sentence is kernel, block and `thread`
 /// followed by the formatted text, which reads as their predicate. Callable from kernel code and
 /// from evaluations of collectives only.

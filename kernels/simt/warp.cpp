@@ -2,6 +2,7 @@
 
 #include "kernels/simt/diagnosis.h"
 #include "kernels/simt/sanitizer.h"
+#include "kernels/simt/switching.h"
 
 namespace packproof::simt {
 namespace {
@@ -90,7 +91,8 @@ uint64_t shuffle(ShuffleMode mode, uint32_t mask, uint64_t bits, int operand, in
     fail(*running_thread, "calls %s (%s:%d) with width %d; expected a power of two up to %d",
          call.name, base_name(site.file), site.line, width, kWarpSize);
   }
-  rendezvous(call);
+  CudaThread& self = static_cast<CudaThread&>(*running_thread);
+  Block::of(self).meet(self, call);
   return call.result;
 }
 
@@ -101,19 +103,16 @@ uint32_t ballot(const char* name, uint32_t mask, bool predicate, Site site) {
   call.mask = mask;
   call.evaluate = evaluate_ballot;
   call.predicate = predicate;
-  rendezvous(call);
+  CudaThread& self = static_cast<CudaThread&>(*running_thread);
+  Block::of(self).meet(self, call);
   return call.result;
 }
 
 void sync_warp(uint32_t mask, Site site) {
   WarpCall call{.name = "__syncwarp", .site = site, .mask = mask, .evaluate = nullptr};
   call.orders_memory = true;
-  rendezvous(call);
-}
-
-void sync_block(Site site) {
-  BarrierCall call{.name = "__syncthreads", .site = site};
-  rendezvous(call);
+  CudaThread& self = static_cast<CudaThread&>(*running_thread);
+  Block::of(self).meet(self, call);
 }
 
 void thread_fence() {
