@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace packproof::reference {
+
+/// Token rows [begin, end) of one sequence.
+struct RowSpan {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  int64_t length() const { return end - begin; }
+};
+
+/// Inputs of the gated delta rule (spec 3) as contiguous f64 arrays that the caller owns. R token
+/// rows; rows outside of every sequence are not read.
+struct DeltaRuleProblem {
+  const double* q = nullptr;              ///< [R, Hk, K], not normalised when `qk_l2norm`.
+  const double* k = nullptr;              ///< [R, Hk, K].
+  const double* v = nullptr;              ///< [R, Hv, V].
+  const double* g = nullptr;              ///< [R, Hv], log decay.
+  const double* beta = nullptr;           ///< [R, Hv].
+  const double* initial_state = nullptr;  ///< [N, Hv, K, V]; null means zeros.
+  int64_t num_rows = 0;
+  int64_t key_heads = 0;
+  int64_t value_heads = 0;
+  int64_t key_dim = 0;
+  int64_t value_dim = 0;
+  std::vector<RowSpan> sequences;
+  double scale = 0.0;  ///< Multiplies the output; not 0.
+  bool qk_l2norm = true;
+
+  int64_t num_seqs() const { return static_cast<int64_t>(sequences.size()); }
+
+  /// Key head of a value head (spec 2.5 step 4).
+  int64_t key_head(int64_t value_head) const { return value_head / (value_heads / key_heads); }
+
+  int64_t state_size() const { return key_dim * value_dim; }
+};
+
+}  // namespace packproof::reference

@@ -1,0 +1,116 @@
+#include "reference/delta_rule_bounds.h"
+#include "reference/delta_rule_inputs.h"
+#include "reference/evaluate.h"
+#include "reference/gated_delta_rule_fast.h"
+
+#include <algorithm>
+
+namespace packproof::reference {
+namespace {
+
+/// Outputs and their bounds of one run of the recurrence.
+struct Evaluated {
+  Tensor output;
+  Tensor final_state;
+  Tensor output_bound;
+  Tensor final_state_bound;
+};
+
+Evaluated run(const DeltaRuleInputs& inputs) {
+  const DeltaRuleProblem& problem = inputs.problem;
+  const auto zeros = [](const std::vector<int64_t>& shape) { return Tensor(DType::kF64, shape); };
+  const auto data = [](Tensor& tensor) { return tensor.values<double>().data(); };
+  const std::vector<int64_t> states = inputs.state_shape(problem.num_seqs());
+  Evaluated result{zeros(inputs.v.shape()), zeros(states), zeros(inputs.v.shape()), zeros(states)};
+  DeltaRuleErrors errors;
+  errors.output = data(result.output_bound);
+  errors.final_state = data(result.final_state_bound);
+  errors.steps = [&](int64_t head, RowSpan rows, std::vector<ErrorStep>& steps) {
+    forward_error_steps(problem, inputs.g_errors(), head, rows, steps);
+  };
+  gated_delta_rule_fast(problem, {data(result.output), data(result.final_state)}, &errors);
+  return result;
+}
+
+/// Moves what the call names into the result.
+void keep(const OpCallReader& reader, const char* name, Tensor value, Tensor bound,
+          OpResult& result) {
+  if (!reader.wants(name)) return;
+  result.outputs[name] = std::move(value);
+  result.float32_bounds[name] = std::move(bound);
+}
+
+/// Copies block `from` of `source` to block `to` of `target`; a block is one state.
+void copy_state(const Tensor& source, int64_t from, Tensor& target, int64_t to, int64_t size) {
+  const double* const begin = source.values<double>().data() + from * size;
+  std::copy_n(begin, size, target.values<double>().data() + to * size);
+}
+
+Result<OpResult> forward(const OpCallReader& reader) {
+  PACKPROOF_TRY(const DeltaRuleInputs inputs, read_delta_rule_tokens(reader));
+  PACKPROOF_CHECK_OK(reader.check_output("output", inputs.v.shape()));
+  PACKPROOF_CHECK_OK(
+      reader.check_output("final_state", inputs.state_shape(inputs.problem.num_seqs())));
+  Evaluated values = run(inputs);
+  OpResult result;
+  keep(reader, "output", std::move(values.output), std::move(values.output_bound), result);
+  keep(reader, "final_state", std::move(values.final_state), std::move(values.final_state_bound),
+       result);
+  return result;
+}
+
+}  // namespace
+
+Result<OpResult> evaluate_gated_delta_rule(const OpCallReader& reader) {
+  return reader.call().direction == Direction::kForward ? forward(reader)
+                                                        : evaluate_gated_delta_rule_bwd(reader);
+}
+
+// Every sequence is one row; its slot holds the initial state and receives the final one.
+Result<OpResult> evaluate_gated_delta_rule_update(const OpCallReader& reader) {
+  PACKPROOF_TRY(const std::vector<int64_t> shape, reader.shape("v", 3));
+  PACKPROOF_TRY(const std::vector<int64_t> pool_shape, reader.shape("state", 4));
+  const int64_t count = shape[0];
+  PACKPROOF_TRY(const std::vector<int64_t> slots, reader.slots(count, pool_shape[0]));
+  OwnedRows owned;
+  OwnedRows used(static_cast<std::size_t>(pool_shape[0]), false);
+  std::vector<RowSpan> sequences;
+  std::vector<int64_t> sequence_slots;
+  for (int64_t n = 0; n < count; ++n) {
+    const int64_t slot = slots[static_cast<std::size_t>(n)];
+    owned.push_back(slot >= 0);
+    if (slot < 0) continue;
+    used[static_cast<std::size_t>(slot)] = true;
+    sequences.push_back({n, n + 1});
+    sequence_slots.push_back(slot);
+  }
+  PACKPROOF_TRY(DeltaRuleInputs inputs,
+                read_delta_rule(reader, {count}, std::move(owned), std::move(sequences)));
+  PACKPROOF_TRY(const Tensor pool, reader.values("state", inputs.state_shape(pool_shape[0]), used));
+  PACKPROOF_CHECK_OK(reader.check_output("output", shape));
+  PACKPROOF_CHECK_OK(reader.check_output("state", pool_shape));
+
+  const int64_t size = inputs.problem.value_heads * inputs.problem.state_size();
+  const auto stepping = static_cast<int64_t>(sequence_slots.size());
+  inputs.initial_state = Tensor(DType::kF64, inputs.state_shape(stepping));
+  for (int64_t i = 0; i < stepping; ++i) {
+    copy_state(pool, sequence_slots[static_cast<std::size_t>(i)], *inputs.initial_state, i, size);
+  }
+  inputs.point();
+  Evaluated values = run(inputs);
+
+  // Slots that no index names keep what they hold, without error.
+  Tensor new_pool = reader.call().input("state").to(DType::kF64);
+  Tensor pool_bound(DType::kF64, pool_shape);
+  for (int64_t i = 0; i < stepping; ++i) {
+    const int64_t slot = sequence_slots[static_cast<std::size_t>(i)];
+    copy_state(values.final_state, i, new_pool, slot, size);
+    copy_state(values.final_state_bound, i, pool_bound, slot, size);
+  }
+  OpResult result;
+  keep(reader, "output", std::move(values.output), std::move(values.output_bound), result);
+  keep(reader, "state", std::move(new_pool), std::move(pool_bound), result);
+  return result;
+}
+
+}  // namespace packproof::reference
