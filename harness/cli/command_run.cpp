@@ -25,7 +25,7 @@ PlantedFault fault_from(const std::string& withheld) {
 }
 
 /// The cases to run: the lines given, else the suite's plan.
-Result<std::vector<CaseSpec>> cases_of(const RunArguments& arguments) {
+Result<std::vector<CaseSpec>> cases_of(const RunArguments& arguments, const CandidateInfo& info) {
   std::vector<CaseSpec> cases;
   for (const std::string& line : arguments.case_lines) {
     PACKPROOF_TRY(CaseSpec spec, parse_case(line));
@@ -35,6 +35,9 @@ Result<std::vector<CaseSpec>> cases_of(const RunArguments& arguments) {
   PlanOptions options;
   options.size = arguments.suite == "ci" ? SuiteSize::kCi : SuiteSize::kSmoke;
   options.seed = arguments.seed;
+  options.offers = [&info](Op op, Direction direction) {
+    return info.find(op, direction) != nullptr;
+  };
   PACKPROOF_TRY(Plan plan, make_plan(options));
   return std::move(plan.cases);
 }
@@ -79,10 +82,15 @@ std::vector<ModelRequest> models_of(const RunArguments& arguments) {
 int run(const RunArguments& arguments) {
   if (const Status known = check_names(arguments.checks); !known.ok())
     return report_error(known.error());
-  const Result<std::vector<CaseSpec>> cases = cases_of(arguments);
-  if (!cases.ok()) return report_error(cases.error());
+  // Wrong lines are found before anything is started.
+  for (const std::string& line : arguments.case_lines) {
+    if (const Result<CaseSpec> spec = parse_case(line); !spec.ok())
+      return report_error(spec.error());
+  }
   RunSession session(arguments);
   if (const Status opened = session.open(); !opened.ok()) return report_error(opened.error());
+  const Result<std::vector<CaseSpec>> cases = cases_of(arguments, session.candidate_info());
+  if (!cases.ok()) return report_error(cases.error());
   const std::vector<ModelRequest> models = models_of(arguments);
   if (const Status loaded = session.load_models(models); !loaded.ok()) {
     return report_error(loaded.error());

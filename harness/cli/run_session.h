@@ -52,6 +52,9 @@ class RunSession {
   /// Starts the candidate, loads the reference, opens the reports. Nothing is computed yet, so a
   /// wrong path costs nothing.
   Status open();
+
+  const CandidateInfo& candidate_info() const { return candidate_->info(); }
+
   Status load_models(const std::vector<ModelRequest>& requests);
 
   Status run_cases(const std::vector<CaseSpec>& cases);

@@ -55,6 +55,7 @@ class CaseBuilder {
                            " has no case data yet: expected one of the ops that `packproof list "
                            "ops` marks as judged");
     }
+    if (spec_.direction == Direction::kBackward) backward();
     return std::move(built_);
   }
 
@@ -172,6 +173,30 @@ class CaseBuilder {
     built_.call.inputs["weight"] =
         shared("weight", FillRecipe::normal(0.2, 1.0), {spec_.head_v_dim});
     token_output("output", {spec_.head_v_dim});
+  }
+
+  /// Gradients of the outputs become inputs, and every floating input asks for its gradient.
+  void backward() {
+    const std::map<std::string, OutputSpec> forward = std::move(built_.call.outputs);
+    built_.call.outputs.clear();
+    const OutputSpec& output = forward.at("output");
+    built_.call.inputs["d_output"] = fill_tokens(
+        FillRecipe::normal(), {spec_.seed, "d_output", output.dtype, output.shape}, tokens_);
+    if (const auto state = forward.find("final_state"); state != forward.end()) {
+      std::vector<int64_t> ordinals(static_cast<std::size_t>(packing_.num_seqs()));
+      std::iota(ordinals.begin(), ordinals.end(), 0);
+      built_.call.inputs["d_final_state"] = fill_sequences(
+          FillRecipe::normal(0.5),
+          {spec_.seed, "d_final_state", state->second.dtype, state->second.shape}, ordinals);
+    }
+    for (const TensorSchema& schema : schema_of(spec_.op, Direction::kBackward)) {
+      if (!schema.output) continue;
+      const std::string name(schema.name);
+      const auto input = built_.call.inputs.find(name.substr(2));
+      if (input == built_.call.inputs.end()) continue;
+      built_.call.outputs[name] = {
+          schema.float32_only ? DType::kF32 : spec_.dtype, input->second.shape(), {}};
+    }
   }
 
   const CaseSpec& spec_;

@@ -62,6 +62,8 @@ std::optional<std::string> needs_decode(const CaseContext& context) {
 
 std::optional<std::string> needs_recurrence(const CaseContext& context) {
   if (geometry_of(context.packed.call.op) != Geometry::kTokens) return "rows are independent";
+  if (context.packed.call.direction == Direction::kBackward)
+    return "gradients come from the future";
   if (context.packed.packing.max_seqlen() < 2) return "no sequence has a past and a future";
   return std::nullopt;
 }

@@ -5,6 +5,7 @@
 #include <array>
 #include <ctime>
 #include <string>
+#include <system_error>
 #include <utility>
 
 namespace packproof {
@@ -42,11 +43,20 @@ Status write_run(GoldenRun run, const std::string& subject, const std::string& c
   return fixtures::write_golden(out, golden);
 }
 
+/// Recording is for new files: other values for an old one are a blessing.
+Status require_absent(const std::filesystem::path& out) {
+  std::error_code code;
+  if (!std::filesystem::exists(out, code)) return {};
+  return usage_error("'" + out.string() +
+                     "' exists: replace its values with 'packproof golden bless', or remove it");
+}
+
 }  // namespace
 
 Status record_golden(const std::string& case_line, Candidate& candidate,
                      const reference::Reference& reference, const GoldenStamp& stamp,
                      const std::filesystem::path& out, const CallOptions& options) {
+  PACKPROOF_CHECK_OK(require_absent(out));
   PACKPROOF_TRY(GoldenRun run, op_runner(candidate, &reference, options)(case_line, true));
   return write_run(std::move(run), "op", case_line, stamp, out);
 }
@@ -54,6 +64,7 @@ Status record_golden(const std::string& case_line, Candidate& candidate,
 Status record_model_golden(const std::filesystem::path& folder,
                            const reference::Reference& reference, const GoldenStamp& stamp,
                            const std::filesystem::path& out) {
+  PACKPROOF_CHECK_OK(require_absent(out));
   const std::string line = model_line(folder, out.parent_path());
   PACKPROOF_TRY(GoldenRun run, model_runner(reference, out.parent_path())(line, true));
   return write_run(std::move(run), "model", line, stamp, out);

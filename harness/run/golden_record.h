@@ -15,7 +15,7 @@ struct GoldenStamp {
 };
 
 /// Runs a case and writes its golden file. Refused when the candidate gives no outputs or one of
-/// them is outside its budget: a golden is a conforming result.
+/// them is outside its budget - a golden is a conforming result - and when `out` exists.
 Status record_golden(const std::string& case_line, Candidate& candidate,
                      const reference::Reference& reference, const GoldenStamp& stamp,
                      const std::filesystem::path& out, const CallOptions& options = {});

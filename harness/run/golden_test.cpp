@@ -149,6 +149,15 @@ TEST_F(GoldenFile, OnlyConformingResultsAreRecorded) {
   EXPECT_FALSE(fs::exists(path()));
 }
 
+TEST_F(GoldenFile, RecordingNeverReplacesAFile) {
+  toy::Candidate candidate("id");
+  ASSERT_TRUE(record(candidate).ok());
+  const Status again = record(candidate);
+  ASSERT_FALSE(again.ok());
+  EXPECT_NE(again.error().message.find("golden bless"), std::string::npos);
+  EXPECT_FALSE(record_model_golden(folder_ / "model", reference_, kStamp, path()).ok());
+}
+
 TEST_F(GoldenFile, DiffShowsDriftPerRegionInUnitsOfTheBudget) {
   toy::Candidate candidate("id");
   toy::Candidate drifted("another", 1e-7);

@@ -11,6 +11,10 @@ constexpr std::array kSuiteOps{Op::kCausalConv1d, Op::kCausalConv1dUpdate,
                                Op::kRecurrentGatedDeltaRule, Op::kRecurrentGatedDeltaRuleUpdate,
                                Op::kGatedRmsNorm};
 
+// Ops whose cases can be built in both directions where a candidate offers them.
+constexpr std::array kOfferedOps{Op::kCausalConv1d, Op::kRecurrentGatedDeltaRule,
+                                 Op::kChunkGatedDeltaRule, Op::kGatedRmsNorm};
+
 // An op without gates has one cell per layout; the regime is then the default of a case.
 constexpr std::array kNoGates{GateRegime::kSlow};
 
@@ -25,40 +29,61 @@ Sizes sizes_of(SuiteSize size) {
   return size == SuiteSize::kSmoke ? Sizes{1, 4, 400} : Sizes{4, 12, 1500};
 }
 
+struct Target {
+  Op op;
+  Direction direction;
+};
+
+std::vector<Target> targets_of(const PlanOptions& options) {
+  std::vector<Target> targets;
+  for (const Op op : kSuiteOps) targets.push_back({op, Direction::kForward});
+  if (!options.offers) return targets;
+  for (const Op op : kOfferedOps) {
+    for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
+      const bool covered = direction == Direction::kForward && op != Op::kChunkGatedDeltaRule;
+      if (!covered && options.offers(op, direction)) targets.push_back({op, direction});
+    }
+  }
+  return targets;
+}
+
+Status add_cells(Op op, Direction direction, const Sizes& sizes, uint64_t& cell_seed, Plan& plan) {
+  const std::span<const GateRegime> gates =
+      has_gates(op) ? all_gate_regimes() : std::span<const GateRegime>(kNoGates);
+  for (const LayoutClass layout : all_layout_classes()) {
+    if (!can_draw(op, direction, layout, sizes.max_tokens)) continue;
+    for (const GateRegime gate : gates) {
+      DrawRequest request;
+      request.ops = {op};
+      request.direction = direction;
+      request.layout = layout;
+      request.gate = gate;
+      request.count = has_gates(op) ? sizes.gated_per_cell : sizes.plain_per_cell;
+      request.seed = cell_seed++;
+      request.max_tokens = sizes.max_tokens;
+      // Execution on the host costs microseconds per token and head: cells stay cheap.
+      request.max_work = int64_t{1} << 21;
+      std::vector<CaseSpec> cases = draw_cases(request);
+      Cell cell{op, direction, layout, gate, static_cast<int64_t>(cases.size())};
+      if (cases.empty()) {
+        return Error{Code::kNothingRan, "no case could be drawn for the cell " + cell_text(cell)};
+      }
+      plan.cells.push_back(cell);
+      for (CaseSpec& spec : cases) plan.cases.push_back(std::move(spec));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 std::span<const Op> suite_ops() { return kSuiteOps; }
 
 Result<Plan> make_plan(const PlanOptions& options) {
   Plan plan;
-  const Sizes sizes = sizes_of(options.size);
-  const std::vector<Op> ops =
-      options.ops.empty() ? std::vector<Op>(kSuiteOps.begin(), kSuiteOps.end()) : options.ops;
   uint64_t cell_seed = options.seed;
-  for (const Op op : ops) {
-    const std::span<const GateRegime> gates =
-        has_gates(op) ? all_gate_regimes() : std::span<const GateRegime>(kNoGates);
-    for (const LayoutClass layout : all_layout_classes()) {
-      if (!can_draw(op, Direction::kForward, layout, sizes.max_tokens)) continue;
-      for (const GateRegime gate : gates) {
-        DrawRequest request;
-        request.ops = {op};
-        request.layout = layout;
-        request.gate = gate;
-        request.count = has_gates(op) ? sizes.gated_per_cell : sizes.plain_per_cell;
-        request.seed = cell_seed++;
-        request.max_tokens = sizes.max_tokens;
-        // Execution on the host costs microseconds per token and head: cells stay cheap.
-        request.max_work = int64_t{1} << 21;
-        std::vector<CaseSpec> cases = draw_cases(request);
-        Cell cell{op, Direction::kForward, layout, gate, static_cast<int64_t>(cases.size())};
-        if (cases.empty()) {
-          return Error{Code::kNothingRan, "no case could be drawn for the cell " + cell_text(cell)};
-        }
-        plan.cells.push_back(cell);
-        for (CaseSpec& spec : cases) plan.cases.push_back(std::move(spec));
-      }
-    }
+  for (const auto& [op, direction] : targets_of(options)) {
+    PACKPROOF_CHECK_OK(add_cells(op, direction, sizes_of(options.size), cell_seed, plan));
   }
   return plan;
 }

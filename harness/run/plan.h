@@ -4,6 +4,7 @@
 #include "harness/core/result.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,10 +31,12 @@ struct Plan {
 struct PlanOptions {
   SuiteSize size = SuiteSize::kSmoke;
   uint64_t seed = 1;
-  std::vector<Op> ops;  ///< Empty: every op that suites cover.
+  /// What the candidate offers beyond the forward ops that every suite covers: those ops and
+  /// directions get cells of their own.
+  std::function<bool(Op, Direction)> offers;
 };
 
-/// Ops that the suites cover.
+/// Ops whose forward direction every suite covers.
 std::span<const Op> suite_ops();
 
 /// Random packings for every cell: the same plan for the same options, on any machine. An empty
