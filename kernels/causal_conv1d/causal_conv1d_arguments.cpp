@@ -1,4 +1,5 @@
 #include "kernels/causal_conv1d/causal_conv1d.h"
+#include "kernels/common/tensor_extent.h"
 
 namespace packproof {
 namespace {

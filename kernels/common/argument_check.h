@@ -78,7 +78,4 @@ class ArgumentCheck {
   packproof_message message_{};
 };
 
-/// True for an optional tensor that was given.
-inline bool is_present(const packproof_tensor& tensor) { return tensor.rank != 0; }
-
 }  // namespace packproof

@@ -85,6 +85,11 @@ TEST(ArgumentCheck, RefusesStridesAndAliases) {
   expect_refusal({[](DeltaArgs& args) { args.output.stride[1] = 4; }, PACKPROOF_INVALID_ARGUMENT,
                   "expected every element of output in its own place, found strides that share "
                   "memory"});
+  expect_refusal(
+      {[](DeltaArgs& args) { args.output.stride[2] = 3; },  // the last column is the next head
+       PACKPROOF_INVALID_ARGUMENT,
+       "expected every element of output in its own place, found strides that share "
+       "memory"});
   expect_refusal({[](DeltaArgs& args) { args.output = args.v; }, PACKPROOF_INVALID_ARGUMENT,
                   "expected output apart from v, found that they overlap in memory"});
   expect_refusal({[](DeltaArgs& args) { args.final_state = args.initial_state; },

@@ -1,3 +1,4 @@
+#include "kernels/common/tensor_extent.h"
 #include "kernels/gated_delta_rule/gated_delta_rule.h"
 
 namespace packproof {
