@@ -12,6 +12,8 @@
 #include <string>
 #include <utility>
 
+#include <c10/core/GradMode.h>
+
 namespace packproof::reference {
 namespace {
 
@@ -84,10 +86,9 @@ class TextModel final : public Model {
     PACKPROOF_TRY(const TokenLayout layout, token_layout(batch, config_, 0));
     PACKPROOF_CHECK_OK(check_labels(labels, layout, config_));
     return guarded([&]() -> Result<LossResult> {
-      if (method != GradientMethod::kAutograd) {
-        return invalid_input("method: expected kAutograd, found kDerived");
-      }
-      const LossGradients found = autograd_gradients(parameters_, config_, layout, to_aten(labels));
+      const auto compute =
+          method == GradientMethod::kAutograd ? autograd_gradients : derived_gradients;
+      const LossGradients found = compute(parameters_, config_, layout, to_aten(labels));
       LossResult result;
       result.loss = found.loss;
       result.aux_loss = found.aux_loss;
@@ -103,7 +104,7 @@ class TextModel final : public Model {
  private:
   ModelOutput run(const TokenLayout& layout, const ForwardOptions& options, bool keep_keys,
                   DecoderState& state) const {
-    const at::NoGradGuard no_gradients;
+    const c10::NoGradGuard no_gradients;
     const at::Tensor embeddings =
         at::embedding(parameters_.at("model.embed_tokens.weight"), layout.input_ids);
     const DecoderOutput decoded =
