@@ -39,6 +39,7 @@ DecoderOutput run_decoder(const Parameters& parameters, const ModelConfig& confi
     const at::Tensor h = rms_norm_1p(x, scope["post_attention_layernorm.weight"], eps);
     x = x + feed_forward(scope.below("mlp"), config, layer, h, output);
   }
+  output.residual = x;
   output.last_hidden = rms_norm_1p(x, parameters.at("model.norm.weight"), eps);
   if (options.hidden_states) output.hidden_states.push_back(output.last_hidden);
   return output;

@@ -27,7 +27,8 @@ struct DecoderOptions {
 };
 
 struct DecoderOutput {
-  at::Tensor last_hidden;                 ///< After the final norm, [B, L, D].
+  at::Tensor residual;                    ///< Before the final norm, [B, L, D].
+  at::Tensor last_hidden;                 ///< After it.
   std::vector<at::Tensor> hidden_states;  ///< Embeddings, each layer's output, `last_hidden`.
   std::vector<at::Tensor> router_logits;  ///< Mixture layers in order, [B * L, E].
 };

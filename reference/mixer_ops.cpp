@@ -2,6 +2,7 @@
 
 #include "harness/core/packing.h"
 #include "reference/aten_tensor.h"
+#include "reference/delta_rule_tensors.h"
 
 #include <algorithm>
 #include <optional>
@@ -83,8 +84,11 @@ ConvResult MixerOps::conv(int64_t layer, const at::Tensor& x, const at::Tensor& 
 DeltaResult MixerOps::delta_rule(int64_t layer, const at::Tensor& q, const at::Tensor& k,
                                  const at::Tensor& v, const at::Tensor& g, const at::Tensor& beta,
                                  const at::Tensor& initial_state, const TokenLayout& layout) const {
-  const DeltaResult own = recurrent_gated_delta_rule(q, k, v, g, beta, when_defined(initial_state),
-                                                     layout.cu_seqlens, 0.0, true);
+  const DeltaResult own =
+      form_ == RuleForm::kFast
+          ? DeltaRuleTensors(q, k, v, g, beta, initial_state, layout.cu_seqlens).evaluate()
+          : recurrent_gated_delta_rule(q, k, v, g, beta, when_defined(initial_state),
+                                       layout.cu_seqlens, 0.0, true);
   if (!*hook_) return own;
   OpCall call;
   call.attributes.qk_l2norm = true;
