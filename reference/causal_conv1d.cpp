@@ -110,7 +110,7 @@ ConvResult causal_conv1d(const at::Tensor& x, const at::Tensor& weight,
     tap_rows.push_back(taps.tap_rows(taps.width - 1 - j, sequence));
   }
   // 1 where the output is defined, 0 where it is zero whatever the bias.
-  at::Tensor defined = at::zeros({num_rows, 1}, x.options());
+  at::Tensor defined = at::zeros({num_rows, 1}, at::kDouble);
   for (int64_t row = 0; row < num_rows; ++row) {
     defined.data_ptr<double>()[row] = taps.id(row, sequence) >= 0 ? 1.0 : 0.0;
   }
@@ -125,7 +125,7 @@ ConvResult causal_conv1d(const at::Tensor& x, const at::Tensor& weight,
     }
     if (bias) sum = sum + *bias;
     if (silu) sum = sum * at::sigmoid(sum);
-    blocks.push_back(sum * defined.narrow(0, first, count));
+    blocks.push_back(sum * defined.narrow(0, first, count).to(sum.scalar_type()));
   }
   const at::Tensor output = blocks.empty() ? at::zeros_like(x) : at::cat(blocks, 0);
   const at::Tensor state = table.index_select(0, taps.state_rows())
