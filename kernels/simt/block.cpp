@@ -19,6 +19,7 @@ void Block::begin_launch(const LaunchView& launch) {
   dim = launch.config.block;
   grid = launch.config.grid;
   shared_bytes = launch.config.shared_bytes;
+  seed = launch.seed;
   num_threads_ = 0;
   for (unsigned z = 0; z < dim.z; ++z) {
     for (unsigned y = 0; y < dim.y; ++y) {
@@ -63,12 +64,13 @@ void Block::begin_block(uint64_t number) {
   for (int i = 0; i < num_threads_; ++i) {
     threads_[i].state = CudaThread::State::kUnstarted;
     threads_[i].barrier_call = nullptr;
+    threads_[i].copies_in_use = false;
   }
   current_warp_ = kMaxWarps - 1;
   for (; used_barriers_ != 0; used_barriers_ &= used_barriers_ - 1) {
     barriers_[std::countr_zero(used_barriers_)] = {};
   }
-  random_ = ScheduleRandom(launch_.seed, number);
+  random_ = ScheduleRandom(seed, number);
 }
 
 void Block::schedule() {
@@ -97,6 +99,12 @@ void Block::end_block() {
     if constexpr (kThreadSanitizer) {
       order_end(thread.fiber, home_, launch_.finish);
       race_detector_threads_.put_back(thread.fiber.race_detector_thread);
+      if (thread.copies_in_use) {
+        Fiber agent;
+        agent.race_detector_thread = thread.copies->agent.race_detector_thread;
+        order_end(agent, home_, launch_.finish);
+        race_detector_threads_.put_back(agent.race_detector_thread);
+      }
     }
   }
 }
@@ -162,6 +170,23 @@ void Block::abandon(const Thread& thread, const char* format, std::va_list argum
   happens_before(fault_);
   switch_fiber(static_cast<CudaThread*>(running_thread)->fiber, home_, Leaving::kForNow);
   __builtin_unreachable();
+}
+
+CopyQueue& Block::copies(CudaThread& self) {
+  if (!self.copies_in_use) {
+    if (self.copies == nullptr) self.copies = std::make_unique<CopyQueue>();
+    self.copies_in_use = true;
+    self.copies->reset((seed & 2) != 0);
+    if constexpr (kThreadSanitizer) {
+      self.copies->agent.race_detector_thread = race_detector_threads_.take();
+    }
+  }
+  return *self.copies;
+}
+
+CopyQueue& running_copies() {
+  CudaThread& self = static_cast<CudaThread&>(*running_thread);
+  return Block::of(self).copies(self);
 }
 
 void fail(const Thread& thread, const char* format, ...) {

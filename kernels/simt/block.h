@@ -2,6 +2,7 @@
 
 #include "kernels/common/launch_config.h"
 #include "kernels/simt/collective.h"
+#include "kernels/simt/copy_queue.h"
 #include "kernels/simt/fiber.h"
 #include "kernels/simt/schedule.h"
 #include "kernels/simt/shared_arena.h"
@@ -35,7 +36,9 @@ struct CudaThread : Thread {
   Fiber fiber;
   WarpCall* warp_call = nullptr;        ///< Valid while Warp::waiting has the lane.
   BarrierCall* barrier_call = nullptr;  ///< Null when not waiting at a barrier.
-  void* order_object = nullptr;         ///< To acquire when a memory-ordering warp call is done.
+  std::unique_ptr<CopyQueue> copies;    ///< Made at the first asynchronous copy.
+  bool copies_in_use = false;
+  void* order_object = nullptr;  ///< To acquire when a memory-ordering warp call is done.
 };
 
 /// Executes one block at a time on the calling host thread.
@@ -64,6 +67,7 @@ class Block : private BlockView {
   void meet(CudaThread& self, WarpCall& call);
   void meet(CudaThread& self, BarrierCall& call);
   void give_way(CudaThread& self);
+  CopyQueue& copies(CudaThread& self);
 
   /// Ends the block from one of its fibers.
   [[noreturn]] void abandon(const Thread& thread, const char* format, std::va_list arguments);

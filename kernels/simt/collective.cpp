@@ -16,6 +16,37 @@ bool same_text(const char* a, const char* b) { return a == b || std::strcmp(a, b
 
 }  // namespace
 
+void check_full_warp(WarpCall* const (&lanes)[kWarpSize]) {
+  const WarpCall* present = nullptr;
+  int num_present = 0;
+  for (const WarpCall* lane : lanes) {
+    if (lane == nullptr) continue;
+    present = lane;
+    ++num_present;
+  }
+  if (num_present != kWarpSize) {
+    fail(*present->thread, "calls %s (%s:%d) in a warp of %d lanes; expected a full warp",
+         present->name, base_name(present->site.file), present->site.line, num_present);
+  }
+}
+
+void check_shared_operand(const char* name, Site site, const void* address, std::size_t bytes,
+                          std::size_t alignment) {
+  const Thread& thread = *running_thread;
+  const auto begin = reinterpret_cast<std::uintptr_t>(thread.block->shared);
+  const auto at = reinterpret_cast<std::uintptr_t>(address);
+  if (thread.block->shared == nullptr || at < begin ||
+      at + bytes > begin + thread.block->shared_bytes) {
+    fail(thread, "calls %s (%s:%d) with an address outside the block's %zu bytes of shared memory",
+         name, base_name(site.file), site.line, thread.block->shared_bytes);
+  }
+  if (at % alignment != 0) {
+    fail(thread,
+         "calls %s (%s:%d) with an address in shared memory that is not aligned to %zu bytes", name,
+         base_name(site.file), site.line, alignment);
+  }
+}
+
 void Block::give_way(CudaThread& self) {
   make_ready(self.warp(), uint32_t{1} << self.lane());
   wait(self, Next::kOtherWarp);
@@ -127,7 +158,7 @@ void Block::complete(CudaThread& self, Barrier& barrier) {
   int count = 0;
   for (int w = 0; w * kWarpSize < num_threads_; ++w) {
     if (barrier.lanes[w] == 0) continue;
-    if (barrier.lanes[w] != (warps_[w].exists & ~warps_[w].finished)) {
+    if ((warps_[w].exists & ~warps_[w].finished & ~barrier.lanes[w]) != 0) {
       fail(self, "completes %s %d (%s:%d) to which warp %d sent only a part of its lanes, 0x%08x",
            barrier.first.name, barrier.first.id, base_name(barrier.first.site.file),
            barrier.first.site.line, w, barrier.lanes[w]);

@@ -27,6 +27,14 @@ struct WarpCall {
 /// returns with the results in `call`. Ends the launch when the caller is not in its own mask.
 void rendezvous(WarpCall& call);
 
+/// For evaluations that need all lanes: ends the launch when one has left or does not exist.
+void check_full_warp(WarpCall* const (&lanes)[kWarpSize]);
+
+/// Ends the launch unless [address, address + bytes) is shared memory of the running block and
+/// `address` is aligned; `name` is the operation that needs it.
+void check_shared_operand(const char* name, Site site, const void* address, std::size_t bytes,
+                          std::size_t alignment);
+
 /// One thread's part in a barrier of its block.
 struct BarrierCall {
   /// `calls` holds `count` entries in ascending order of linear thread index.

@@ -33,12 +33,13 @@ void act_as(Fiber& fiber, Fiber& home, Action action) {
 void* RaceDetectorThreads::take() {
 #if PACKPROOF_SIMT_THREAD_SANITIZER
   constexpr int kFew = 256;
-  if (idle_.empty() || total_ < kFew) {
+  if (num_idle_ == 0 || total_ < kFew) {
     ++total_;
     return __tsan_create_fiber(0);
   }
-  void* const longest_idle = idle_.front();
-  idle_.pop_front();
+  void* const longest_idle = idle_[first_];
+  first_ = (first_ + 1) % kCapacity;
+  --num_idle_;
   return longest_idle;
 #else
   return nullptr;

@@ -3,8 +3,6 @@
 #include "kernels/simt/sanitizer.h"
 #include "kernels/simt/stack_pool.h"
 
-#include <deque>
-
 #include <boost/context/detail/fcontext.hpp>
 
 namespace packproof::simt {
@@ -27,10 +25,15 @@ class RaceDetectorThreads {
   /// The one that has been idle longest, or a new one while there are few.
   void* take();
 
-  void put_back(void* thread) { idle_.push_back(thread); }
+  void put_back(void* thread) { idle_[(first_ + num_idle_++) % kCapacity] = thread; }
 
  private:
-  std::deque<void*> idle_;
+  // Twice the largest block: a thread and what performs its asynchronous copies.
+  static constexpr int kCapacity = kThreadSanitizer ? 4096 : 1;
+
+  void* idle_[kCapacity] = {};
+  int first_ = 0;
+  int num_idle_ = 0;
   int total_ = 0;
 };
 

@@ -39,17 +39,7 @@ void reduce_groups(float (&values)[kWarpSize], int width, Combine combine) {
 float add(float a, float b) { return a + b; }
 
 void evaluate_warp_reduce(WarpCall* const (&lanes)[kWarpSize]) {
-  const WarpCall* present = nullptr;
-  int num_present = 0;
-  for (const WarpCall* lane : lanes) {
-    if (lane == nullptr) continue;
-    present = lane;
-    ++num_present;
-  }
-  if (num_present != kWarpSize) {
-    fail(*present->thread, "calls %s (%s:%d) in a warp of %d lanes; expected a full warp",
-         present->name, base_name(present->site.file), present->site.line, num_present);
-  }
+  check_full_warp(lanes);
   float values[kWarpSize];
   gather(lanes, values);
   const auto& first = static_cast<const WarpReduceCall&>(*lanes[0]);

@@ -12,6 +12,12 @@
 #endif
 #if PACKPROOF_SIMT_THREAD_SANITIZER
 #include <sanitizer/tsan_interface.h>
+
+extern "C" {
+// Exported by the run-time library, absent from its header.
+void __tsan_read_range(void* address, unsigned long bytes);
+void __tsan_write_range(void* address, unsigned long bytes);
+}
 #endif
 
 namespace packproof::simt {
@@ -41,12 +47,35 @@ inline constexpr bool kThreadSanitizer = true;
 inline void happens_before(void* object) { __tsan_release(object); }
 
 inline void happens_after(void* object) { __tsan_acquire(object); }
+
+/// The running fiber reads memory that only the engine touches.
+inline void observe_read(const void* address, std::size_t bytes) {
+  __tsan_read_range(const_cast<void*>(address), bytes);
+}
+
+/// `agent` (another thread to ThreadSanitizer) reads the source and writes the destination, after all
+/// that the running fiber did and before what follows an acquire of `done`.
+inline void act_as_agent(void* agent, void* start, void* done, void* destination, std::size_t bytes,
+                         const void* source, std::size_t source_bytes) {
+  void* const self = __tsan_get_current_fiber();
+  __tsan_release(start);
+  __tsan_switch_to_fiber(agent, __tsan_switch_to_fiber_no_sync);
+  __tsan_acquire(start);
+  if (source_bytes > 0) __tsan_read_range(const_cast<void*>(source), source_bytes);
+  __tsan_write_range(destination, bytes);
+  __tsan_release(done);
+  __tsan_switch_to_fiber(self, __tsan_switch_to_fiber_no_sync);
+}
 #else
 inline constexpr bool kThreadSanitizer = false;
 
 inline void happens_before(void*) {}
 
 inline void happens_after(void*) {}
+
+inline void observe_read(const void*, std::size_t) {}
+
+inline void act_as_agent(void*, void*, void*, void*, std::size_t, const void*, std::size_t) {}
 #endif
 
 }  // namespace packproof::simt

@@ -11,9 +11,8 @@
 namespace packproof::simt {
 namespace {
 
-constexpr std::size_t kGuardBytes = 128;  // Before and after; keeps the data's alignment.
+constexpr std::size_t kDataOffset = 128;  // Room for a guard; keeps the alignment of a page.
 constexpr std::size_t kMappingBytes = 232 * 1024;
-static_assert(SharedArena::kMaxBytes + 2 * kGuardBytes <= kMappingBytes);
 
 }  // namespace
 
@@ -23,21 +22,13 @@ void SharedArena::fill_guard(std::byte* guard) {
   }
 }
 
-bool SharedArena::guard_holds(const std::byte* guard) {
-  uint64_t difference = 0;
-  for (std::size_t at = 0; at < kGuardBytes; at += sizeof(kGuardWord)) {
-    uint64_t word = 0;
-    std::memcpy(&word, guard + at, sizeof(word));
-    difference |= word ^ kGuardWord;
-  }
-  return difference == 0;
-}
-
 SharedArena::~SharedArena() {
   if (mapping_ != nullptr) munmap(mapping_, kMappingBytes);
 }
 
 bool SharedArena::begin_block(std::size_t bytes) {
+  static_assert(kGuardBytes <= kDataOffset &&
+                kDataOffset + kMaxBytes + kGuardBytes <= kMappingBytes);
   bytes_ = bytes;
   if (bytes == 0) return true;
   // Mapped anew for each block, ThreadSanitizer forgets the accesses of the block before.
@@ -47,14 +38,14 @@ bool SharedArena::begin_block(std::size_t bytes) {
                          MAP_PRIVATE | MAP_ANONYMOUS | fixed, -1, 0);
     if (mapping == MAP_FAILED) return false;
     mapping_ = static_cast<std::byte*>(mapping);
-    data_ = mapping_ + kGuardBytes;
+    data_ = mapping_ + kDataOffset;
   }
   std::memset(data_, 0xff, bytes);
   if constexpr (kAddressSanitizer) {
-    poison(mapping_, kGuardBytes);
-    poison(data_ + bytes, kGuardBytes);
+    poison(mapping_, kDataOffset);
+    poison(data_ + bytes, kMappingBytes - kDataOffset - bytes);
   } else {
-    fill_guard(mapping_);
+    fill_guard(data_ - kGuardBytes);
     fill_guard(data_ + bytes);
   }
   return true;
@@ -62,11 +53,6 @@ bool SharedArena::begin_block(std::size_t bytes) {
 
 void SharedArena::end_block() {
   if (mapping_ != nullptr) unpoison(mapping_, kMappingBytes);
-}
-
-bool SharedArena::guards_hold() const {
-  if (kAddressSanitizer || bytes_ == 0) return true;
-  return guard_holds(mapping_) && guard_holds(data_ + bytes_);
 }
 
 std::byte* shared_arena(std::size_t bytes) {

@@ -51,8 +51,9 @@ TEST(SharedArena, NamesTheThreadThatWritesOutside) {
   EXPECT_EQ(fault_of_write_at(36), "");
   EXPECT_EQ(fault_of_write_at(0), "");
   EXPECT_EQ(fault_of_write_at(37), expected);
-  EXPECT_EQ(fault_of_write_at(60), expected);
+  EXPECT_EQ(fault_of_write_at(37 + 15), expected);
   EXPECT_EQ(fault_of_write_at(-1), expected);
+  EXPECT_EQ(fault_of_write_at(-16), expected);
 }
 
 TEST(SharedArenaDeathTest, AddressSanitizerReportsAccessesOutside) {

@@ -24,7 +24,7 @@ PACKPROOF_SIMT_INLINE Block& Block::of(const Thread& thread) {
 
 PACKPROOF_SIMT_INLINE CudaThread* Block::pick(Next next) {
   if (ready_warps_ == 0) return nullptr;
-  if (launch_.seed != 0) {
+  if (seed != 0) {
     const uint64_t random = random_.next();
     current_warp_ = next_bit(ready_warps_, static_cast<int>(random % 32));
     warps_[current_warp_].last_lane = static_cast<int>(random / 32 % 32);
@@ -44,7 +44,7 @@ PACKPROOF_SIMT_INLINE void Block::make_ready(int warp, uint32_t lanes) {
 }
 
 PACKPROOF_SIMT_INLINE void Block::wait(CudaThread& self, Next next) {
-  if (!arena_.nearest_guards_hold()) fail_guards(self);
+  if (!arena_.guards_hold()) fail_guards(self);
   CudaThread* const thread = pick(next);
   if (thread == &self) return;
   if (thread == nullptr || thread->state == CudaThread::State::kUnstarted) {

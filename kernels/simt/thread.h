@@ -23,6 +23,7 @@ struct BlockView {
   dim3 grid;                    ///< gridDim
   std::byte* shared = nullptr;  ///< The block's arena, 128-byte aligned.
   std::size_t shared_bytes = 0;
+  uint64_t seed = 0;  ///< Of the schedule; bits 0 and 1 pick the modes of kernels/ptx.
 };
 
 /// One CUDA thread as its kernel sees it.
