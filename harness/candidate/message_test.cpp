@@ -111,6 +111,16 @@ TEST(Message, CallRoundTrip) {
   }
 }
 
+TEST(Message, TensorsStartAtMultiplesOf16) {
+  OpCall call;
+  for (const char* name : {"a", "b", "c"}) call.inputs.emplace(name, Tensor(DType::kBF16, {3}));
+  const OutgoingFrame frame = encode_call(1, call, {});
+  EXPECT_EQ(frame.payload_bytes(), 16U + 16U + 6U);
+  for (const char* offset : {"\"offset\":0,", "\"offset\":16,", "\"offset\":32,"}) {
+    EXPECT_NE(frame.header.find(offset), std::string::npos) << frame.header;
+  }
+}
+
 TEST(Message, ResultRoundTrip) {
   std::mt19937 random(12);
   CallResult sent;
@@ -235,6 +245,10 @@ TEST(Message, RefusesMalformedHeaders) {
             "device_error, found \"crash\"");
   EXPECT_EQ(refusal_of(R"({"type": "result", "id": 1, "status": "not_supported"})"),
             "result.message: expected one sentence with a status other than ok, found \"\"");
+  EXPECT_EQ(refusal_of(R"({"type": "result", "id": 1, "status": "not_supported", "message": "no",
+                "outputs": {"y": {"dtype": "f32", "shape": [], "strides": [], "offset": 0,
+                "bytes": 4}}})"),
+            "result.outputs: expected none with status not_supported, found 1");
   EXPECT_EQ(refusal_of(std::string(100'000, '[')), "header: expected at most 32 levels of nesting");
   EXPECT_NE(refusal_of("").find("header: expected a JSON object, found "), std::string::npos);
 }

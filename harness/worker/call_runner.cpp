@@ -111,13 +111,15 @@ CallResult run_call(const KernelLibrary& library, Device& device, const CallRequ
   note_float_mode();
 
   set_status(returned, message, result);
-  if (!finished.ok()) return refusal(finished.error());
+  const auto failed = [&result](const Error& error) {
+    CallResult failure = refusal(error);
+    failure.variant = result.variant;
+    return failure;
+  };
+  if (!finished.ok()) return failed(finished.error());
   if (result.status == CallStatus::kDeviceError) return result;
-  if (const Status collected = buffers->collect(result.status != CallStatus::kOk, result);
-      !collected.ok()) {
-    return refusal(collected.error());
-  }
-  return result;
+  const Status collected = buffers->collect(result.status != CallStatus::kOk, result);
+  return collected.ok() ? result : failed(collected.error());
 }
 
 }  // namespace packproof
