@@ -1,5 +1,11 @@
 #pragma once
 
+#include "harness/core/case_spec.h"
+#include "harness/core/op_call.h"
+#include "harness/core/result.h"
+#include "harness/core/tensor.h"
+#include "reference/model_config.h"
+
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -8,12 +14,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "harness/core/case_spec.h"
-#include "harness/core/op_call.h"
-#include "harness/core/result.h"
-#include "harness/core/tensor.h"
-#include "reference/model_config.h"
 
 /// The double-precision reference of Qwen3.5, without a trace of libtorch in its interface.
 ///
@@ -41,8 +41,8 @@ struct ModelBatch {
 /// An op call about to be replaced or judged inside the model.
 struct OpSite {
   int64_t layer = 0;
-  OpCall call;            ///< f64 tensors as the reference has them at this place.
-  TensorMap expected;     ///< The reference's own outputs for `call`, f64.
+  OpCall call;         ///< f64 tensors as the reference has them at this place.
+  TensorMap expected;  ///< The reference's own outputs for `call`, f64.
 };
 
 /// Sees every call of causal_conv1d, recurrent_gated_delta_rule (and their updates) and gated_rms_norm.
@@ -51,17 +51,17 @@ using OpHook = std::function<Result<TensorMap>(const OpSite& site)>;
 
 struct ForwardOptions {
   bool hidden_states = false;
-  bool states = false;         ///< Final conv (width Kc) and recurrent states per sequence.
-  bool rope_float32 = false;   ///< Round frequencies and angles to f32, as the library does.
+  bool states = false;        ///< Final conv (width Kc) and recurrent states per sequence.
+  bool rope_float32 = false;  ///< Round frequencies and angles to f32, as the library does.
   OpHook hook;
 };
 
 struct ModelOutput {
-  Tensor logits;                             ///< f64 [B, L, V_voc].
-  std::vector<Tensor> hidden_states;         ///< Embeddings, every layer; the last after the final norm.
-  std::map<int64_t, Tensor> conv_state;      ///< Layer -> f64 [N, cd, Kc], zero-filled on the left.
-  std::map<int64_t, Tensor> recurrent_state; ///< Layer -> f64 [N, Hv, K, V].
-  std::vector<Tensor> router_logits;         ///< Mixture layers in order, f64 [B * L, E].
+  Tensor logits;                      ///< f64 [B, L, V_voc].
+  std::vector<Tensor> hidden_states;  ///< Embeddings, every layer; the last after the final norm.
+  std::map<int64_t, Tensor> conv_state;  ///< Layer -> f64 [N, cd, Kc], zero-filled on the left.
+  std::map<int64_t, Tensor> recurrent_state;  ///< Layer -> f64 [N, Hv, K, V].
+  std::vector<Tensor> router_logits;          ///< Mixture layers in order, f64 [B * L, E].
 };
 
 /// Attention keys/values and delta-net states carried between calls (spec 4.4). Opaque.
@@ -77,7 +77,8 @@ class Model {
   virtual const ModelConfig& config() const = 0;
 
   /// Ids out of range, inconsistent shapes and metadata are refused by name before any work.
-  virtual Result<ModelOutput> forward(const ModelBatch& batch, const ForwardOptions& options) const = 0;
+  virtual Result<ModelOutput> forward(const ModelBatch& batch,
+                                      const ForwardOptions& options) const = 0;
 
   virtual std::unique_ptr<ModelCache> make_cache(int64_t batch_rows) const = 0;
 
@@ -89,11 +90,11 @@ class Model {
   struct LossResult {
     double loss = 0.0;
     double aux_loss = 0.0;
-    Tensor logits;                          ///< f64 [B, L, V_voc].
+    Tensor logits;  ///< f64 [B, L, V_voc].
     /// By checkpoint name, f64. "model.embed_tokens.weight" is the whole gradient of the table; with
     /// tied embeddings "lm_head.weight" holds the output head's share of it.
     std::map<std::string, Tensor> gradients;
-    Tensor grad_inputs_embeds;              ///< f64 [B, L, D].
+    Tensor grad_inputs_embeds;  ///< f64 [B, L, D].
   };
   enum class GradientMethod { kAutograd, kDerived };
   virtual Result<LossResult> loss_and_gradients(const ModelBatch& batch, const Tensor& labels,

@@ -31,9 +31,9 @@ struct SiteVerdict {
   int64_t layer = 0;
   Op op = Op::kCausalConv1d;
   CallStatus status = CallStatus::kOk;
-  std::string message{};///< Of a call that was not answered.
+  std::string message{};  ///< Of a call that was not answered.
   double budget_used = 0.0;
-  std::string place{};///< Output, sequence, token and element of the worst share.
+  std::string place{};  ///< Output, sequence, token and element of the worst share.
 };
 
 /// Lets a candidate stand in for the ops of a model (reference.h, OpHook).
