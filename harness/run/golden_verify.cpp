@@ -43,8 +43,12 @@ CheckResult compare_run(const Golden& golden, const GoldenRun& run) {
           "outside the recorded budget (" + budget_text(share) + "): " + drift.worst_place, share);
     worst = std::max(worst, share);
   }
+  const bool unknown = golden.provenance.identity.empty() || run.provenance.identity.empty();
   return verdict(OutcomeKind::kPass,
-                 bitwise ? "bitwise equal" : "another build, within the recorded budget", worst);
+                 bitwise   ? "bitwise equal"
+                 : unknown ? "within the recorded budget"
+                           : "another build, within the recorded budget",
+                 worst);
 }
 
 }  // namespace

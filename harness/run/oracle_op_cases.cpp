@@ -182,10 +182,10 @@ void walk_op_cases(const Reference& reference, OracleTally& tally, const OracleP
   };
   for (const std::string& group : cases_of(tally, "gated_delta_rule")) {
     step(group);
-    keep(walk_delta_rule(reference, tally, group, Op::kRecurrentGatedDeltaRule, "recurrent"), group,
-         "recurrent");
-    keep(walk_delta_rule(reference, tally, group, Op::kChunkGatedDeltaRule, "chunked"), group,
-         "chunked");
+    keep(walk_delta_rule(reference, tally, group, Op::kRecurrentGatedDeltaRule, "recurrent op"),
+         group, "recurrent op");
+    keep(walk_delta_rule(reference, tally, group, Op::kChunkGatedDeltaRule, "chunk op"), group,
+         "chunk op");
   }
   for (const std::string& group : cases_of(tally, "causal_conv1d")) {
     step(group);

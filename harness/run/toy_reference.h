@@ -11,6 +11,11 @@
 /// A reference, a model and a candidate of a few lines, for tests of the code that runs them.
 namespace packproof::toy {
 
+class Cache : public reference::ModelCache {
+ public:
+  int64_t sequence_length() const override { return 0; }
+};
+
 /// Logits [B, L, 3]: the running sum of (id + 1) over a row's or pack's own tokens, times 1, 2, 3.
 /// One "linear" layer 0 whose recurrent state [N, 1, 1, 1] is the sum. No gradients.
 class Model : public reference::Model {
@@ -49,7 +54,9 @@ class Model : public reference::Model {
     return output;
   }
 
-  std::unique_ptr<reference::ModelCache> make_cache(int64_t) const override { return nullptr; }
+  std::unique_ptr<reference::ModelCache> make_cache(int64_t) const override {
+    return std::make_unique<Cache>();
+  }
 
   Result<reference::ModelOutput> forward_cached(const reference::ModelBatch&,
                                                 reference::ModelCache&,
