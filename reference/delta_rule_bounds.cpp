@@ -67,4 +67,32 @@ void forward_error_steps(const DeltaRuleProblem& problem, const double* g_error,
   }
 }
 
+std::vector<double> chunked_g_error(const DeltaRuleProblem& problem, const double* g_error,
+                                    int64_t chunk_size) {
+  std::vector<double> result(static_cast<std::size_t>(problem.num_rows * problem.value_heads), 0.0);
+  for (const RowSpan& span : problem.sequences) {
+    for (int64_t h = 0; h < problem.value_heads; ++h) {
+      double gamma = 0.0;
+      double given = 0.0;
+      for (int64_t t = span.begin; t < span.end; ++t) {
+        const int64_t in_chunk = (t - span.begin) % chunk_size;
+        if (in_chunk == 0) gamma = given = 0.0;
+        const int64_t place = t * problem.value_heads + h;
+        gamma += std::fabs(problem.g[place]);
+        given += g_error == nullptr ? 0.0 : g_error[place];
+        // Both running sums of a difference, its own rounding, and the errors that g brings.
+        const double units = 2.0 * summation_units(in_chunk + 1) + 2.0;
+        result[static_cast<std::size_t>(place)] = 2.0 * given + kUnit * units * gamma;
+      }
+    }
+  }
+  return result;
+}
+
+double chunked_g_gradient_units(const DeltaRuleProblem& problem, int64_t chunk_size) {
+  // A term is a product of dots over K and V with a row of A; then the sum over the chunk.
+  return summation_units(problem.key_dim + 1) + summation_units(problem.value_dim + 1) +
+         2.0 * summation_units(chunk_size + 1) + 2.0 * l2norm_units(problem.key_dim);
+}
+
 }  // namespace packproof::reference

@@ -19,4 +19,13 @@ double decay_error(double g, double g_error);
 void forward_error_steps(const DeltaRuleProblem& problem, const double* g_error, int64_t value_head,
                          RowSpan rows, std::vector<ErrorStep>& steps);
 
+/// Error of g [R, Hv] as the chunked form sees it: the decay between two tokens is a difference of
+/// running sums over the chunk, which lose what is small against them. Added to `g_error` (null:
+/// none).
+std::vector<double> chunked_g_error(const DeltaRuleProblem& problem, const double* g_error,
+                                    int64_t chunk_size);
+
+/// Units of float32 of `ChunkGradients::g_magnitude` that the chunked form's gradient of g loses.
+double chunked_g_gradient_units(const DeltaRuleProblem& problem, int64_t chunk_size);
+
 }  // namespace packproof::reference

@@ -82,6 +82,10 @@ Result<DeltaRuleInputs> read_delta_rule(const OpCallReader& reader, std::vector<
   PACKPROOF_TRY(inputs.beta, reader.values("beta", gates, inputs.owned));
   PACKPROOF_CHECK_OK(read_gate(reader, gates, inputs));
 
+  if (reader.call().op == Op::kChunkGatedDeltaRule && reader.call().attributes.chunk_size < 1) {
+    return reader.refusal("expected a chunk_size of at least 1, found " +
+                          std::to_string(reader.call().attributes.chunk_size));
+  }
   problem.num_rows = static_cast<int64_t>(inputs.owned.size());
   problem.sequences = std::move(sequences);
   const OpAttributes& attributes = reader.call().attributes;

@@ -12,6 +12,9 @@ namespace packproof::reference {
 /// contradict their op, and values that are not finite, are refused by name.
 Result<OpResult> evaluate(const OpCall& call);
 
+/// See Reference::emulate; other ops and directions are refused.
+Result<TensorMap> emulate(const OpCall& call, EmulatedPrecision precision);
+
 // One file per op or family of ops.
 Result<OpResult> evaluate_causal_conv1d(const OpCallReader& reader);
 Result<OpResult> evaluate_causal_conv1d_update(const OpCallReader& reader);

@@ -1,6 +1,7 @@
 #include "reference/delta_rule_bounds.h"
 #include "reference/delta_rule_inputs.h"
 #include "reference/evaluate.h"
+#include "reference/gated_delta_rule_chunked.h"
 #include "reference/gated_delta_rule_fast.h"
 
 #include <algorithm>
@@ -16,8 +17,13 @@ struct Evaluated {
   Tensor final_state_bound;
 };
 
-Evaluated run(const DeltaRuleInputs& inputs) {
+Evaluated run(const OpCallReader& reader, const DeltaRuleInputs& inputs) {
   const DeltaRuleProblem& problem = inputs.problem;
+  const int64_t chunk_size = reader.call().attributes.chunk_size;
+  const bool chunked = reader.call().op == Op::kChunkGatedDeltaRule;
+  const std::vector<double> chunk_errors =
+      chunked ? chunked_g_error(problem, inputs.g_errors(), chunk_size) : std::vector<double>();
+  const double* const g_error = chunked ? chunk_errors.data() : inputs.g_errors();
   const auto zeros = [](const std::vector<int64_t>& shape) { return Tensor(DType::kF64, shape); };
   const auto data = [](Tensor& tensor) { return tensor.values<double>().data(); };
   const std::vector<int64_t> states = inputs.state_shape(problem.num_seqs());
@@ -26,9 +32,12 @@ Evaluated run(const DeltaRuleInputs& inputs) {
   errors.output = data(result.output_bound);
   errors.final_state = data(result.final_state_bound);
   errors.steps = [&](int64_t head, RowSpan rows, std::vector<ErrorStep>& steps) {
-    forward_error_steps(problem, inputs.g_errors(), head, rows, steps);
+    forward_error_steps(problem, g_error, head, rows, steps);
   };
   gated_delta_rule_fast(problem, {data(result.output), data(result.final_state)}, &errors);
+  if (chunked) {  // The op's own form; the recurrence gave the bounds.
+    gated_delta_rule_chunked(problem, chunk_size, data(result.output), data(result.final_state));
+  }
   return result;
 }
 
@@ -51,7 +60,7 @@ Result<OpResult> forward(const OpCallReader& reader) {
   PACKPROOF_CHECK_OK(reader.check_output("output", inputs.v.shape()));
   PACKPROOF_CHECK_OK(
       reader.check_output("final_state", inputs.state_shape(inputs.problem.num_seqs())));
-  Evaluated values = run(inputs);
+  Evaluated values = run(reader, inputs);
   OpResult result;
   keep(reader, "output", std::move(values.output), std::move(values.output_bound), result);
   keep(reader, "final_state", std::move(values.final_state), std::move(values.final_state_bound),
@@ -97,7 +106,7 @@ Result<OpResult> evaluate_gated_delta_rule_update(const OpCallReader& reader) {
     copy_state(pool, sequence_slots[static_cast<std::size_t>(i)], *inputs.initial_state, i, size);
   }
   inputs.point();
-  Evaluated values = run(inputs);
+  Evaluated values = run(reader, inputs);
 
   // Slots that no index names keep what they hold, without error.
   Tensor new_pool = reader.call().input("state").to(DType::kF64);

@@ -1,6 +1,8 @@
+#include "reference/delta_rule_bounds.h"
 #include "reference/delta_rule_inputs.h"
 #include "reference/evaluate.h"
 #include "reference/gate_formulas.h"
+#include "reference/gated_delta_rule_chunked.h"
 #include "reference/gated_delta_rule_derived_backward.h"
 
 namespace packproof::reference {
@@ -70,6 +72,27 @@ DeltaRuleGradients places(TensorMap& tensors, Tensor& d_g) {
           place("d_beta"), place("d_initial_state")};
 }
 
+/// Gradients by the op's own form. The bounds are those of the recurrent form; a chunked op adds
+/// what its running sums over decays lose.
+void differentiate(const OpCall& call, const DeltaRuleInputs& inputs,
+                   const DeltaRuleCotangents& cotangents, const DeltaRuleGradients& gradients,
+                   const DeltaRuleGradients& bounds) {
+  const DeltaRuleProblem& problem = inputs.problem;
+  if (call.op != Op::kChunkGatedDeltaRule) {
+    gated_delta_rule_derived_backward(problem, cotangents, gradients, &bounds, inputs.g_errors());
+    return;
+  }
+  const int64_t chunk_size = call.attributes.chunk_size;
+  const std::vector<double> g_error = chunked_g_error(problem, inputs.g_errors(), chunk_size);
+  gated_delta_rule_derived_backward(problem, cotangents, {}, &bounds, g_error.data());
+  std::vector<double> magnitude(g_error.size(), 0.0);
+  gated_delta_rule_chunked_backward(problem, chunk_size, cotangents, gradients, magnitude.data());
+  const double units = chunked_g_gradient_units(problem, chunk_size);
+  for (std::size_t i = 0; i < magnitude.size(); ++i) {
+    bounds.g[i] += kFloat32Unit * units * magnitude[i];
+  }
+}
+
 }  // namespace
 
 Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader) {
@@ -99,8 +122,7 @@ Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader) {
   const DeltaRuleCotangents cotangents{
       d_output.values<double>().data(),
       reader.has("d_final_state") ? d_final_state.values<double>().data() : nullptr};
-  gated_delta_rule_derived_backward(inputs.problem, cotangents, gradients, &bounds,
-                                    inputs.g_errors());
+  differentiate(reader.call(), inputs, cotangents, gradients, bounds);
   if (inputs.gate_in_op()) {
     through_gate(inputs, d_g, d_g_bound, result);
   } else if (reader.wants("d_g")) {

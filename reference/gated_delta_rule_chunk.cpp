@@ -119,6 +119,7 @@ ChunkGradients DeltaRuleChunk::backward(const Matrix& d_output, const Matrix& d_
     const auto at = static_cast<std::size_t>(i);
     const double through_k = total_[at] * row_dot(d_kb, i, in_.k, i);
     double d_beta = row_dot(d_vb, i, in_.v, i) + through_k;
+    d_between(i, i) = d_scores(i, i) * row_dot(in_.q, i, in_.k, i);  // Moved by no g.
     for (int64_t j = 0; j < i; ++j) {
       const double e = d_mixing(i, j) * decay_(i, j);
       d_beta += e * row_dot(in_.k, i, in_.k, j);
@@ -133,7 +134,25 @@ ChunkGradients DeltaRuleChunk::backward(const Matrix& d_output, const Matrix& d_
   d_total.back() += total_.back() * entry_.dot(d_exit);
   d_k2 += coupling * in_.k + coupling.transposed() * in_.k;
   result.k = d_k1 + d_k2;
+  result.g_magnitude = magnitudes(d_between, d_total, d_tail);
   result.g = decay_gradients(d_between, d_total, d_tail);
+  return result;
+}
+
+std::vector<double> DeltaRuleChunk::magnitudes(const Matrix& d_between,
+                                               const std::vector<double>& d_total,
+                                               const std::vector<double>& d_tail) const {
+  std::vector<double> result(d_total.size());
+  for (std::size_t i = 0; i < result.size(); ++i) {
+    result[i] += std::fabs(d_total[i]) + std::fabs(d_tail[i]);
+    result.back() += std::fabs(d_tail[i]);
+    for (std::size_t j = 0; j <= i; ++j) {
+      const double pair = std::fabs(d_between(static_cast<int64_t>(i), static_cast<int64_t>(j)));
+      result[i] += pair;
+      result[j] += pair;
+    }
+  }
+  for (std::size_t i = result.size(); i-- > 1;) result[i - 1] += result[i];
   return result;
 }
 

@@ -24,6 +24,10 @@ struct ChunkGradients {
   std::vector<double> g;
   std::vector<double> beta;
   Matrix entry_state;
+
+  /// Sum of the absolute values that meet in g_l when, as in spec 3.4, the gradients of gamma_i are
+  /// formed first and summed backwards: what rounding errors are proportional to.
+  std::vector<double> g_magnitude;
 };
 
 /// One chunk of the WY / UT form (spec 3.2) with its gradients (spec 3.4). Names are the spec's.
@@ -41,6 +45,8 @@ class DeltaRuleChunk {
  private:
   void form_decays(const DeltaRuleRounding& rounding);
   void form_inverse();
+  std::vector<double> magnitudes(const Matrix& d_between, const std::vector<double>& d_total,
+                                 const std::vector<double>& d_tail) const;
   std::vector<double> decay_gradients(Matrix d_between, const std::vector<double>& d_total,
                                       const std::vector<double>& d_tail) const;
 

@@ -34,7 +34,8 @@ class ChunkedHead {
     if (final_state != nullptr) store_state(state, final_state);
   }
 
-  void backward(const DeltaRuleCotangents& cotangents, const DeltaRuleGradients& gradients) const {
+  void backward(const DeltaRuleCotangents& cotangents, const DeltaRuleGradients& gradients,
+                double* g_magnitude) const {
     std::vector<Matrix> entries{load_state(problem_.initial_state)};
     for (int64_t first = span_.begin; first + chunk_size_ < span_.end; first += chunk_size_) {
       entries.push_back(DeltaRuleChunk(inputs(first), entries.back()).exit_state());
@@ -46,6 +47,9 @@ class ChunkedHead {
       const DeltaRuleChunk chunk(inputs(first), entries[static_cast<std::size_t>(c)]);
       ChunkGradients d = chunk.backward(values(cotangents.d_output, first), d_state);
       store_gradients(d, first, gradients);
+      for (std::size_t i = 0; g_magnitude != nullptr && i < d.g_magnitude.size(); ++i) {
+        g_magnitude[gate_place(first + static_cast<int64_t>(i))] = d.g_magnitude[i];
+      }
       d_state = std::move(d.entry_state);
     }
     if (gradients.initial_state != nullptr) store_state(d_state, gradients.initial_state);
@@ -166,14 +170,14 @@ void gated_delta_rule_chunked(const DeltaRuleProblem& problem, int64_t chunk_siz
 
 void gated_delta_rule_chunked_backward(const DeltaRuleProblem& problem, int64_t chunk_size,
                                        const DeltaRuleCotangents& cotangents,
-                                       const DeltaRuleGradients& gradients) {
+                                       const DeltaRuleGradients& gradients, double* g_magnitude) {
   const int64_t group = problem.value_heads / problem.key_heads;
   // Value heads of one key head add to the same rows, so they share a task.
   run_parallel(problem.num_seqs() * problem.key_heads, 0, [&](int64_t task) {
     const int64_t first = task % problem.key_heads * group;
     for (int64_t head = first; head < first + group; ++head) {
       ChunkedHead(problem, task / problem.key_heads, head, chunk_size, {})
-          .backward(cotangents, gradients);
+          .backward(cotangents, gradients, g_magnitude);
     }
   });
 }

@@ -16,8 +16,10 @@ void gated_delta_rule_chunked(const DeltaRuleProblem& problem, int64_t chunk_siz
 
 /// Its gradients (spec 3.4, and 3.5 for the l2norm); places and meaning as in
 /// `gated_delta_rule_derived_backward`. Keeps the entry state of every chunk of a head.
+/// `g_magnitude` [R, Hv], if not null, receives `ChunkGradients::g_magnitude`.
 void gated_delta_rule_chunked_backward(const DeltaRuleProblem& problem, int64_t chunk_size,
                                        const DeltaRuleCotangents& cotangents,
-                                       const DeltaRuleGradients& gradients);
+                                       const DeltaRuleGradients& gradients,
+                                       double* g_magnitude = nullptr);
 
 }  // namespace packproof::reference

@@ -1,9 +1,11 @@
 #include "reference/gated_delta_rule_chunked.h"
 
 #include "reference/delta_rule_test_support.h"
+#include "reference/evaluate.h"
 #include "reference/gated_delta_rule_emulated.h"
 #include "reference/gated_delta_rule_fast.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -193,6 +195,43 @@ TEST(GatedDeltaRuleEmulated, ErrsLikeItsFormat) {
     EXPECT_GT(chunked_error, 0.2);
     EXPECT_LT(chunked_error, 10.0);
   }
+}
+
+TEST(Emulate, RoundsOutputsToTheFormatAndRefusesOtherOps) {
+  OpCall call;
+  call.op = Op::kRecurrentGatedDeltaRule;
+  const auto filled = [](std::vector<int64_t> shape, double step) {
+    Tensor tensor(DType::kF32, std::move(shape));
+    for (int64_t i = 0; i < tensor.numel(); ++i) tensor.set(i, std::sin(step * (1.0 + double(i))));
+    return tensor;
+  };
+  call.inputs = {{"q", filled({1, 5, 1, 4}, 0.7)},
+                 {"k", filled({1, 5, 1, 4}, 1.1)},
+                 {"v", filled({1, 5, 2, 3}, 0.3)},
+                 {"g", Tensor(DType::kF32, {1, 5, 2})},
+                 {"beta", filled({1, 5, 2}, 0.1)}};
+  call.outputs["output"] = {DType::kBF16, {1, 5, 2, 3}, {}};
+  for (const Op op : {Op::kRecurrentGatedDeltaRule, Op::kChunkGatedDeltaRule}) {
+    call.op = op;
+    const Result<TensorMap> got = emulate(call, EmulatedPrecision::kBFloat16);
+    ASSERT_TRUE(got.ok()) << got.error().message;
+    const Tensor& output = got->at("output");
+    const OpResult exact = *evaluate(call);
+    double error = 0.0;
+    for (int64_t i = 0; i < output.numel(); ++i) {
+      EXPECT_EQ(output.at(i), round_to(Format::kBFloat16, output.at(i)));
+      error = std::max(error, std::abs(output.at(i) - exact.outputs.at("output").at(i)));
+    }
+    EXPECT_GT(error, 0.0);
+  }
+  OpCall norm;
+  norm.op = Op::kL2Norm;
+  norm.inputs["x"] = filled({2, 3}, 1.0);
+  norm.outputs["output"] = {DType::kF32, {2, 3}, {}};
+  const Result<TensorMap> refused = emulate(norm, EmulatedPrecision::kTf32);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_EQ(refused.error().message,
+            "l2norm fwd: expected the forward of a delta rule over tokens to emulate");
 }
 
 }  // namespace

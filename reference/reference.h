@@ -111,12 +111,28 @@ struct ModelLoadReport {
   std::vector<std::string> ignored;  ///< Checkpoint tensors that the text model does not use.
 };
 
+/// Arithmetic of the kernels that `Reference::emulate` imitates.
+enum class EmulatedPrecision : uint8_t {
+  kBFloat16,
+  kFloat16,
+  kTf32,  ///< Float32 tensors whose matrix products take tf32 factors.
+};
+
 class Reference {
  public:
   virtual ~Reference() = default;
 
   /// Forward or backward of one op from its definition, on the call's values converted to f64.
   virtual Result<OpResult> evaluate(const OpCall& call) const = 0;
+
+  /// Forward of recurrent_gated_delta_rule or chunk_gated_delta_rule with the roundings of a kernel
+  /// of that precision at the points that the algorithm names (spec 6.1), sums exact; f64. The
+  /// distance to `evaluate` is what such a kernel may err by, up to a factor for its own sums.
+  virtual Result<TensorMap> emulate(const OpCall& call, EmulatedPrecision precision) const {
+    (void)call;
+    (void)precision;
+    return internal_error("expected a reference that emulates lower precision, found one without");
+  }
 
   /// Reads config.json and safetensors of a folder (spec 1, 2.1).
   virtual Result<std::unique_ptr<Model>> load_model(const std::filesystem::path& folder,

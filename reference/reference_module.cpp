@@ -15,6 +15,10 @@ class LibtorchReference : public Reference {
     return packproof::reference::evaluate(call);
   }
 
+  Result<TensorMap> emulate(const OpCall& call, EmulatedPrecision precision) const override {
+    return packproof::reference::emulate(call, precision);
+  }
+
   Result<std::unique_ptr<Model>> load_model(const std::filesystem::path& folder,
                                             ModelLoadReport* report) const override {
     PACKPROOF_TRY(const ModelConfig config, load_model_config(folder));
