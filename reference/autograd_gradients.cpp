@@ -25,7 +25,7 @@ LossGradients autograd_gradients(const Parameters& parameters, const ModelConfig
   const OpHook no_hook;
   DecoderState state;
   const DecoderOutput decoded =
-      run_decoder(leaves, config, embeddings, layout, MixerOps(no_hook, RuleForm::kDefinition),
+      run_decoder(leaves, config, embeddings, layout, MixerOps(no_hook, OpForm::kDefinition),
                   DecoderOptions{}, state);
   const at::Tensor logits = at::linear(decoded.last_hidden, head_weight(leaves, config));
   at::Tensor loss = causal_lm_loss(logits, labels);

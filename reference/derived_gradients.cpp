@@ -91,7 +91,7 @@ LossGradients derived_gradients(const Parameters& parameters, const ModelConfig&
   options.hidden_states = true;
   DecoderState state;
   const DecoderOutput decoded = run_decoder(parameters, config, embeddings, layout,
-                                            MixerOps(no_hook, RuleForm::kFast), options, state);
+                                            MixerOps(no_hook, OpForm::kFast), options, state);
   const at::Tensor& head = head_weight(parameters, config);
   LossGradients result;
   result.logits = at::matmul(decoded.last_hidden, head.t());

@@ -2,6 +2,7 @@
 
 #include "harness/core/packing.h"
 #include "reference/aten_tensor.h"
+#include "reference/causal_conv1d_fast.h"
 #include "reference/delta_rule_tensors.h"
 
 #include <algorithm>
@@ -56,8 +57,10 @@ TensorMap MixerOps::ask(int64_t layer, OpCall call, TensorMap expected) const {
 
 ConvResult MixerOps::conv(int64_t layer, const at::Tensor& x, const at::Tensor& weight,
                           const at::Tensor& initial_state, const TokenLayout& layout) const {
-  const ConvResult own =
-      causal_conv1d(x, weight, std::nullopt, when_defined(initial_state), layout.cu_seqlens, true);
+  const ConvResult own = form_ == OpForm::kFast
+                             ? causal_conv1d_fast(x, weight, initial_state, layout.cu_seqlens)
+                             : causal_conv1d(x, weight, std::nullopt, when_defined(initial_state),
+                                             layout.cu_seqlens, true);
   if (!*hook_) return own;
   OpCall call;
   call.attributes.activation = Activation::kSilu;
@@ -85,7 +88,7 @@ DeltaResult MixerOps::delta_rule(int64_t layer, const at::Tensor& q, const at::T
                                  const at::Tensor& v, const at::Tensor& g, const at::Tensor& beta,
                                  const at::Tensor& initial_state, const TokenLayout& layout) const {
   const DeltaResult own =
-      form_ == RuleForm::kFast
+      form_ == OpForm::kFast
           ? DeltaRuleTensors(q, k, v, g, beta, initial_state, layout.cu_seqlens).evaluate()
           : recurrent_gated_delta_rule(q, k, v, g, beta, when_defined(initial_state),
                                        layout.cu_seqlens, 0.0, true);

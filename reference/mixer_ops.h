@@ -16,10 +16,10 @@ struct HookFailure {
   Error error;
 };
 
-/// How the delta rule is computed where no gradient is wanted.
-enum class RuleForm : uint8_t {
-  kDefinition,  ///< Token by token on ATen (spec 3.1).
-  kFast,        ///< The same recurrence in plain C++.
+/// How convolution and delta rule are computed where no gradient is wanted.
+enum class OpForm : uint8_t {
+  kDefinition,  ///< The differentiable definitions on ATen (ops.h).
+  kFast,        ///< The same sums in plain C++.
 };
 
 /// The three ops of the delta-net mixer that a hook may replace. Without a hook they are the
@@ -27,7 +27,7 @@ enum class RuleForm : uint8_t {
 /// goes on with what it returns. Single tokens that continue a cache go through the `*_update` ops.
 class MixerOps {
  public:
-  MixerOps(const OpHook& hook, RuleForm form) : hook_(&hook), form_(form) {}
+  MixerOps(const OpHook& hook, OpForm form) : hook_(&hook), form_(form) {}
 
   /// x f64 [B, L, C], weight [C, W], `initial_state` [N, C, W - 1] or undefined. SiLU.
   ConvResult conv(int64_t layer, const at::Tensor& x, const at::Tensor& weight,
@@ -47,7 +47,7 @@ class MixerOps {
   TensorMap ask(int64_t layer, OpCall call, TensorMap expected) const;
 
   const OpHook* hook_;
-  RuleForm form_;
+  OpForm form_;
 };
 
 }  // namespace packproof::reference

@@ -36,7 +36,7 @@ auto guarded(Work&& work) -> decltype(work()) {
 
 class TextModel final : public Model {
  public:
-  TextModel(ModelConfig config, Parameters parameters, RuleForm form)
+  TextModel(ModelConfig config, Parameters parameters, OpForm form)
       : config_(std::move(config)), parameters_(std::move(parameters)), form_(form) {}
 
   const ModelConfig& config() const override { return config_; }
@@ -125,7 +125,7 @@ class TextModel final : public Model {
 
   ModelConfig config_;
   Parameters parameters_;
-  RuleForm form_;
+  OpForm form_;
 };
 
 }  // namespace
@@ -136,7 +136,7 @@ Result<std::unique_ptr<Model>> make_model(const ModelConfig& config, Checkpoint 
   PACKPROOF_CHECK_OK(check_tensors(config, checkpoint));
   Parameters parameters;
   for (const auto& [name, tensor] : checkpoint.tensors) parameters[name] = to_aten(tensor);
-  const RuleForm form = options.definition_only ? RuleForm::kDefinition : RuleForm::kFast;
+  const OpForm form = options.definition_only ? OpForm::kDefinition : OpForm::kFast;
   return std::unique_ptr<Model>(std::make_unique<TextModel>(config, std::move(parameters), form));
 }
 

@@ -10,7 +10,7 @@
 namespace packproof::reference {
 
 struct ModelOptions {
-  /// Compute the delta rule token by token from its definition instead of the fast recurrence.
+  /// Compute convolution and delta rule from their definitions instead of in their fast forms.
   bool definition_only = false;
 };
 
