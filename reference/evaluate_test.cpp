@@ -1,8 +1,8 @@
 #include "reference/evaluate.h"
 
-#include "harness/core/random_stream.h"
 #include "reference/aten_tensor.h"
 #include "reference/delta_rule_test_support.h"
+#include "reference/evaluate_test_support.h"
 #include "reference/ops.h"
 
 #include <cmath>
@@ -15,33 +15,10 @@
 namespace packproof::reference {
 namespace {
 
-Tensor normal(const std::string& name, std::vector<int64_t> shape, double deviation = 1.0) {
-  Tensor result(DType::kF32, std::move(shape));
-  const RandomStream stream(5, name);
-  for (int64_t i = 0; i < result.numel(); ++i) result.set(i, deviation * stream.at(i).normal());
-  return result;
-}
-
-OpCall make_call(Op op, Direction direction, TensorMap inputs,
-                 const std::map<std::string, std::vector<int64_t>>& outputs) {
-  OpCall call;
-  call.op = op;
-  call.direction = direction;
-  call.inputs = std::move(inputs);
-  for (const auto& [name, shape] : outputs) call.outputs[name] = {DType::kF32, shape, {}};
-  return call;
-}
-
-OpResult evaluated(const OpCall& call) {
-  Result<OpResult> result = evaluate(call);
-  EXPECT_TRUE(result.ok()) << (result.ok() ? "" : result.error().message);
-  return result.ok() ? *result : OpResult{};
-}
-
-std::string refusal(const OpCall& call) {
-  const Result<OpResult> result = evaluate(call);
-  return result.ok() ? "accepted" : result.error().message;
-}
+using testing::delta_call;
+using testing::evaluated;
+using testing::make_call;
+using testing::normal;
 
 /// A function of leaves that an op computes, written with differentiable ATen operations.
 using Definition = std::function<at::Tensor(std::map<std::string, at::Tensor>&)>;
@@ -85,10 +62,6 @@ std::vector<OpCase> row_cases() {
                    [](auto& in) { return l2norm(in["x"], 1e-6); },
                    {"x"},
                    {}});
-  const TensorMap gate_inputs{{"a", normal("a", rows, 4.0)},
-                              {"b", normal("b", rows, 4.0)},
-                              {"A_log", normal("A", {24})},
-                              {"dt_bias", normal("t", {24})}};
   cases.push_back({Op::kOutputGate,
                    {},
                    {{"x", normal("x", rows)}, {"gate", normal("gate", rows, 5.0)}},
@@ -315,64 +288,6 @@ TEST(Evaluate, GatesAgreeWithTheirDefinitionAndBounds) {
   }
 }
 
-TEST(Evaluate, ConvolutionFollowsIdsByEquality) {  // spec 6.3
-  // Tokens of id 1 reconnect over one row of id 0 when the taps reach; id -1 is zero despite a bias.
-  const std::vector<double> x{1, 10, 100, 1000};
-  const std::vector<double> ones{1, 1, 1};
-  const std::vector<double> bias{0.5};
-  TensorMap inputs{
-      {"x", Tensor::from_doubles(DType::kF64, {1, 4, 1}, x)},
-      {"weight", Tensor::from_doubles(DType::kF64, {1, 3}, ones)},
-      {"bias", Tensor::from_doubles(DType::kF64, {1}, bias)},
-      {"seq_idx", Tensor::from_ints(DType::kI32, {1, 4}, std::vector<int64_t>{1, 0, 1, -1})}};
-  OpCall call = make_call(Op::kCausalConv1d, Direction::kForward, inputs, {{"output", {1, 4, 1}}});
-  call.attributes.activation = Activation::kNone;
-  const Tensor output = evaluated(call).outputs.at("output");
-  const std::vector<double> expected{1.5, 10.5, 101.5, 0.0};
-  for (int64_t i = 0; i < 4; ++i) EXPECT_EQ(output.at(i), expected[static_cast<std::size_t>(i)]);
-}
-
-TEST(Evaluate, ReadsNothingFromRowsThatBelongToNoSequence) {
-  OpCase op_case = conv_case(4, true, true, false);
-  const Tensor d_output = normal("d", {1, 13, 6});
-  const OpResult clean = both_directions(op_case, d_output);
-  Tensor& x = op_case.inputs["x"];
-  for (int64_t c = 0; c < 6; ++c) x.set(12 * 6 + c, std::numeric_limits<double>::quiet_NaN());
-  const OpResult dirty = both_directions(op_case, d_output);
-  for (const auto& [name, values] : clean.outputs) {
-    for (int64_t i = 0; i < values.numel(); ++i)
-      EXPECT_EQ(values.at(i), dirty.outputs.at(name).at(i));
-  }
-}
-
-OpCall delta_call(Direction direction) {
-  TensorMap inputs{
-      {"q", normal("q", {1, 6, 1, 4})},
-      {"k", normal("k", {1, 6, 1, 4})},
-      {"v", normal("v", {1, 6, 2, 3})},
-      {"a", normal("a", {1, 6, 2})},
-      {"A_log", normal("A", {2})},
-      {"dt_bias", normal("t", {2})},
-      {"beta", normal("beta", {1, 6, 2}, 0.1)},
-      {"initial_state", normal("state", {2, 2, 4, 3})},
-      {"cu_seqlens", Tensor::from_ints(DType::kI64, {3}, std::vector<int64_t>{0, 2, 5})}};
-  if (direction == Direction::kForward) {
-    return make_call(Op::kRecurrentGatedDeltaRule, direction, inputs,
-                     {{"output", {1, 6, 2, 3}}, {"final_state", {2, 2, 4, 3}}});
-  }
-  inputs["d_output"] = normal("d", {1, 6, 2, 3});
-  inputs["d_final_state"] = normal("ds", {2, 2, 4, 3});
-  return make_call(Op::kRecurrentGatedDeltaRule, direction, inputs,
-                   {{"d_q", {1, 6, 1, 4}},
-                    {"d_k", {1, 6, 1, 4}},
-                    {"d_v", {1, 6, 2, 3}},
-                    {"d_a", {1, 6, 2}},
-                    {"d_A_log", {2}},
-                    {"d_dt_bias", {2}},
-                    {"d_beta", {1, 6, 2}},
-                    {"d_initial_state", {2, 2, 4, 3}}});
-}
-
 TEST(Evaluate, DeltaRuleWithItsGateInsideAgreesWithAutomaticDifferentiation) {
   const OpCall call = delta_call(Direction::kBackward);
   const OpResult forward = evaluated(delta_call(Direction::kForward));
@@ -399,83 +314,6 @@ TEST(Evaluate, DeltaRuleWithItsGateInsideAgreesWithAutomaticDifferentiation) {
               1e-12)
         << name;
   }
-}
-
-TEST(Evaluate, UpdatesStepTheNamedSlotsAndLeaveTheOthers) {
-  const Tensor indices = Tensor::from_ints(DType::kI32, {3}, std::vector<int64_t>{2, -1, 0});
-  const Tensor pool = normal("pool", {4, 2, 4, 3});
-  TensorMap inputs{{"q", normal("q", {3, 1, 4})}, {"k", normal("k", {3, 1, 4})},
-                   {"v", normal("v", {3, 2, 3})}, {"g", normal("g", {3, 2}, 0.1)},
-                   {"beta", normal("b", {3, 2})}, {"state", pool},
-                   {"state_indices", indices}};
-  const OpResult got =
-      evaluated(make_call(Op::kRecurrentGatedDeltaRuleUpdate, Direction::kForward, inputs,
-                          {{"output", {3, 2, 3}}, {"state", {4, 2, 4, 3}}}));
-  const at::Tensor slots = to_aten(pool).index_select(0, at::tensor({2, 0}, at::kLong));
-  const auto rows = [&](const char* name) {
-    return to_aten(inputs[name]).index_select(0, at::tensor({0, 2}, at::kLong)).unsqueeze(1);
-  };
-  const DeltaResult expected = recurrent_gated_delta_rule(
-      rows("q"), rows("k"), rows("v"), rows("g"), rows("beta"), slots, {}, 0.0, true);
-  const at::Tensor output = to_aten(got.outputs.at("output"));
-  const at::Tensor state = to_aten(got.outputs.at("state"));
-  EXPECT_LT(testing::relative_distance(output[2], expected.output[1][0]), 1e-14);
-  EXPECT_LT(testing::relative_distance(state[2], expected.final_state[0]), 1e-14);
-  EXPECT_EQ(output[1].abs().max().item<double>(), 0.0);
-  for (const int64_t untouched : {1, 3}) {
-    EXPECT_TRUE(at::equal(state[untouched], to_aten(pool)[untouched]));
-    EXPECT_EQ(to_aten(got.float32_bounds.at("state"))[untouched].max().item<double>(), 0.0);
-  }
-
-  const Tensor conv_pool = normal("conv pool", {4, 2, 3});
-  const TensorMap conv_inputs{{"x", normal("x", {3, 2})},
-                              {"weight", normal("w", {2, 4})},
-                              {"conv_state", conv_pool},
-                              {"state_indices", indices}};
-  const OpResult conv =
-      evaluated(make_call(Op::kCausalConv1dUpdate, Direction::kForward, conv_inputs,
-                          {{"output", {3, 2}}, {"conv_state", {4, 2, 3}}}));
-  const ConvResult step = causal_conv1d(to_aten(conv_inputs.at("x"))[2].view({1, 1, 2}),
-                                        to_aten(conv_inputs.at("weight")), std::nullopt,
-                                        to_aten(conv_pool).slice(0, 0, 1), {}, true);
-  EXPECT_TRUE(at::equal(to_aten(conv.outputs.at("output"))[2], step.output[0][0]));
-  EXPECT_TRUE(at::equal(to_aten(conv.outputs.at("conv_state"))[0], step.final_state[0]));
-  EXPECT_EQ(to_aten(conv.outputs.at("output"))[1].abs().max().item<double>(), 0.0);
-  EXPECT_TRUE(at::equal(to_aten(conv.outputs.at("conv_state"))[1], to_aten(conv_pool)[1]));
-}
-
-TEST(Evaluate, RefusesWhatContradictsTheOpByName) {
-  OpCall call = delta_call(Direction::kForward);
-  call.inputs["v"].set(7, std::numeric_limits<double>::quiet_NaN());
-  EXPECT_EQ(refusal(call),
-            "recurrent_gated_delta_rule fwd: expected finite values in 'v', found NaN at "
-            "[0, 1, 0, 1]");
-
-  call = delta_call(Direction::kForward);
-  call.inputs["g"] = Tensor(DType::kF32, {1, 6, 2});
-  EXPECT_NE(refusal(call).find("either 'g' or 'a'"), std::string::npos);
-
-  call = delta_call(Direction::kForward);
-  call.inputs["k"] = Tensor(DType::kF32, {1, 6, 1, 5});
-  EXPECT_NE(refusal(call).find("expected 'k' of shape [1, 6, 1, 4], found [1, 6, 1, 5]"),
-            std::string::npos);
-
-  call = delta_call(Direction::kForward);
-  call.inputs["cu_seqlens"] = Tensor::from_ints(DType::kI32, {3}, std::vector<int64_t>{0, 2, 7});
-  EXPECT_NE(refusal(call).find("cu_seqlens"), std::string::npos);
-
-  call = delta_call(Direction::kForward);
-  call.outputs["final_state"].shape = {3, 2, 4, 3};
-  EXPECT_NE(refusal(call).find("expected an output 'final_state' of shape [2, 2, 4, 3]"),
-            std::string::npos);
-
-  call = delta_call(Direction::kForward);
-  call.inputs["z"] = Tensor(DType::kF32, {1});
-  EXPECT_NE(refusal(call).find("'z', which it does not have"), std::string::npos);
-
-  call = delta_call(Direction::kForward);
-  call.inputs.erase("beta");
-  EXPECT_NE(refusal(call).find("expected an input 'beta', found none"), std::string::npos);
 }
 
 }  // namespace
