@@ -123,6 +123,32 @@ TEST_P(ModelForms, FastRecurrenceEqualsDefinition) {
   EXPECT_LE(relative_error(fast->recurrent_state.at(0), slow->recurrent_state.at(0)), kSameValue);
 }
 
+TEST_P(ModelForms, ConvStateHoldsTheLastRawColumnsOfEverySequence) {
+  const TestBatch batch = test_batch(config(), kLengths, 5);
+  Tensor raw;  // [1, T, cd]: what the convolution of layer 0 reads.
+  ForwardOptions options = everything();
+  options.hook = [&](const OpSite& site) -> Result<TensorMap> {
+    if (site.layer == 0 && site.call.op == Op::kCausalConv1d) raw = site.call.input("x");
+    return site.expected;
+  };
+  const auto packed = model_->forward(batch.packed(), options);
+  ASSERT_TRUE(packed.ok());
+  const Tensor& state = packed->conv_state.at(0);
+  const int64_t width = config().linear_conv_kernel_dim;
+  const int64_t channels = config().conv_dim();
+  ASSERT_EQ(state.shape(), (std::vector<int64_t>{batch.packing.num_seqs(), channels, width}));
+  for (int64_t n = 0; n < batch.packing.num_seqs(); ++n) {
+    for (int64_t column = 0; column < width; ++column) {
+      const int64_t t = batch.packing.length(n) - width + column;
+      for (int64_t c = 0; c < channels; ++c) {
+        const double expected = t < 0 ? 0.0 : raw.at((batch.packing.begin(n) + t) * channels + c);
+        ASSERT_EQ(state.at((n * channels + c) * width + column), expected)
+            << "sequence " << n << ", channel " << c << ", column " << column;
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Families, ModelForms, ::testing::ValuesIn(tiny_configs()),
                          [](const auto& info) { return info.param.first; });
 
@@ -142,6 +168,22 @@ TEST(ModelPositions, ThreeEqualRowsAreOneRow) {
   ASSERT_TRUE(a.ok() && b.ok() && c.ok());
   EXPECT_EQ(relative_error(a->logits, b->logits), 0.0);
   EXPECT_GT(relative_error(c->logits, b->logits), 1e-6);
+}
+
+TEST(ModelPositions, RestartInEveryPackedSequence) {
+  const ModelConfig config = tiny_config(ModelFamily::kQwen35);
+  const auto model = tiny_model(config, 3);
+  const TestBatch batch = test_batch(config, {5, 0, 7}, 2);
+  ModelBatch given = batch.packed();
+  given.position_ids = batch.packing.position_ids_tensor();
+  const auto restarted = model->forward(given, {});
+  for (int64_t t = 0; t < 12; ++t) given.position_ids->set_int(t, t);
+  const auto running = model->forward(given, {});
+  const auto by_default = model->forward(batch.packed(), {});
+  ASSERT_TRUE(restarted.ok() && running.ok() && by_default.ok());
+  EXPECT_EQ(relative_error(by_default->logits, restarted->logits), 0.0);
+  // A rotation depends on differences of positions only, so running ones change roundings alone.
+  EXPECT_GT(relative_error(running->logits, restarted->logits), 0.0);
 }
 
 TEST(ModelPositions, Float32AnglesDifferByTheirRounding) {
