@@ -30,15 +30,25 @@ AlignedDoubles aligned_zeros(int64_t count) {
   return AlignedDoubles(values);
 }
 
+/// In eight interleaved partial sums: one alone would wait for every addition.
+double sum_of_squares(const double* x, int64_t count) {
+  constexpr int64_t kSums = 8;
+  double sums[kSums] = {};
+  int64_t i = 0;
+  for (; i + kSums <= count; i += kSums) {
+    for (int64_t j = 0; j < kSums; ++j) sums[j] += x[i + j] * x[i + j];
+  }
+  for (; i < count; ++i) sums[0] += x[i] * x[i];
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
 /// x (sum x^2 + eps)^-1/2 for every row of `dim` values (spec 2.2).
 std::vector<double> l2_normalised(const double* x, int64_t rows, int64_t dim, int threads) {
   std::vector<double> result(static_cast<std::size_t>(rows * dim));
   constexpr int64_t kRows = 4096;
   run_parallel((rows + kRows - 1) / kRows, threads, [&](int64_t block) {
     for (int64_t r = block * kRows; r < std::min(rows, (block + 1) * kRows); ++r) {
-      double sum = 0.0;
-      for (int64_t i = 0; i < dim; ++i) sum += x[r * dim + i] * x[r * dim + i];
-      const double factor = 1.0 / std::sqrt(sum + kL2NormEps);
+      const double factor = 1.0 / std::sqrt(sum_of_squares(x + r * dim, dim) + kL2NormEps);
       for (int64_t i = 0; i < dim; ++i) {
         result[static_cast<std::size_t>(r * dim + i)] = x[r * dim + i] * factor;
       }
