@@ -17,7 +17,7 @@ void copy_async(void* shared, const void* global, int bytes, int source_bytes, S
     fail(*running_thread, "calls copy_async (%s:%d) with %d source bytes; expected 0 to %d",
          base_name(site.file), site.line, source_bytes, bytes);
   }
-  running_copies().start({shared, global, bytes, source_bytes});
+  running_copies().start({shared, global, bytes, source_bytes, __builtin_return_address(0)});
 }
 
 void copy_async_commit() { running_copies().commit(); }

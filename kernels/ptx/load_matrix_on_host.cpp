@@ -53,7 +53,7 @@ void load_matrix(uint32_t* registers, int num_matrices, bool transpose, const vo
   call.row = row;
   if (running_thread->lane() < num_matrices * kSide) {
     check_shared_operand(call.name, site, row, kRowBytes, kRowBytes);
-    observe_read(row, kRowBytes);
+    observe_read(row, kRowBytes, __builtin_return_address(0));
   }
   rendezvous(call);
   std::memcpy(registers, call.registers, sizeof(uint32_t) * static_cast<std::size_t>(num_matrices));

@@ -109,6 +109,13 @@ void Block::end_block() {
   }
 }
 
+void Block::name_for_reports(Fiber& fiber, const CudaThread& thread, const char* prefix) const {
+  char name[96];
+  std::snprintf(name, sizeof(name), "%sblock (%u, %u, %u) thread (%u, %u, %u)", prefix, index.x,
+                index.y, index.z, thread.index.x, thread.index.y, thread.index.z);
+  set_report_name(fiber, name);
+}
+
 bool Block::start(CudaThread& thread) {
   const Stack stack = stacks_.acquire();
   if (stack.bottom == nullptr) {
@@ -117,11 +124,9 @@ bool Block::start(CudaThread& thread) {
   }
   prepare(thread.fiber, stack, run_thread);
   if constexpr (kThreadSanitizer) {
-    char name[64];
-    std::snprintf(name, sizeof(name), "block (%u, %u, %u) thread (%u, %u, %u)", index.x, index.y,
-                  index.z, thread.index.x, thread.index.y, thread.index.z);
     thread.fiber.race_detector_thread = race_detector_threads_.take();
-    order_start(thread.fiber, home_, name);
+    name_for_reports(thread.fiber, thread, "");
+    order_start(thread.fiber, home_);
   }
   thread.state = CudaThread::State::kStarted;
   return true;
@@ -178,7 +183,10 @@ CopyQueue& Block::copies(CudaThread& self) {
     self.copies_in_use = true;
     self.copies->reset((seed & 2) != 0);
     if constexpr (kThreadSanitizer) {
-      self.copies->agent.race_detector_thread = race_detector_threads_.take();
+      Fiber agent;
+      agent.race_detector_thread = race_detector_threads_.take();
+      name_for_reports(agent, self, "copies of ");
+      self.copies->agent.race_detector_thread = agent.race_detector_thread;
     }
   }
   return *self.copies;

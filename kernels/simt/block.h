@@ -108,6 +108,7 @@ class Block : private BlockView {
   void schedule();
   void end_block();
   bool start(CudaThread& thread);
+  void name_for_reports(Fiber& fiber, const CudaThread& thread, const char* prefix) const;
   void wait(CudaThread& self, Next next);
   [[noreturn]] void finish(CudaThread& self);
   CudaThread* pick(Next next);

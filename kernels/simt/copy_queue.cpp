@@ -48,9 +48,14 @@ void CopyQueue::reset(bool at_once) {
 }
 
 void CopyQueue::start(const AsyncCopy& copy) {
+#if PACKPROOF_SIMT_THREAD_SANITIZER
   act_as_agent(agent.race_detector_thread, &agent.start_object, &agent.group_objects[group_ % 8],
-               copy.destination, static_cast<std::size_t>(copy.bytes), copy.source,
-               static_cast<std::size_t>(copy.source_bytes));
+               {.destination = copy.destination,
+                .bytes = static_cast<std::size_t>(copy.bytes),
+                .source = copy.source,
+                .source_bytes = static_cast<std::size_t>(copy.source_bytes),
+                .caller = copy.caller});
+#endif
   if (at_once_) return perform(copy);
   fill_with_nan(copy);
   if (count_ == kCapacity) complete_oldest();

@@ -10,6 +10,7 @@ struct AsyncCopy {
   const void* source;
   int bytes;         ///< Of the destination, at most 16.
   int source_bytes;  ///< Copied; the rest becomes zeros.
+  void* caller;      ///< An instruction of the kernel, for reports of races.
 };
 
 /// One thread's asynchronous copies, in order (kernels/ptx/copy_async_on_host.h says what they mean).

@@ -58,12 +58,16 @@ void adopt_host_thread([[maybe_unused]] Fiber& home) {
 #endif
 }
 
-void order_start([[maybe_unused]] Fiber& fiber, [[maybe_unused]] Fiber& home,
-                 [[maybe_unused]] const char* name) {
+void order_start([[maybe_unused]] Fiber& fiber, [[maybe_unused]] Fiber& home) {
 #if PACKPROOF_SIMT_THREAD_SANITIZER
-  __tsan_set_fiber_name(fiber.race_detector_thread, name);
   __tsan_release(&home);
   act_as(fiber, home, [&home] { __tsan_acquire(&home); });
+#endif
+}
+
+void set_report_name([[maybe_unused]] Fiber& fiber, [[maybe_unused]] const char* name) {
+#if PACKPROOF_SIMT_THREAD_SANITIZER
+  __tsan_set_fiber_name(fiber.race_detector_thread, name);
 #endif
 }
 

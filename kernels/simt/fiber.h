@@ -43,9 +43,11 @@ void prepare(Fiber& fiber, Stack stack, void (*entry)(Fiber& self));
 /// Makes the calling host thread's own flow switchable.
 void adopt_host_thread(Fiber& home);
 
-/// ThreadSanitizer: all that home did so far happens before what `fiber` does from now on. `name` is
-/// what reports call it.
-void order_start(Fiber& fiber, Fiber& home, const char* name);
+/// ThreadSanitizer: all that home did so far happens before what `fiber` does from now on.
+void order_start(Fiber& fiber, Fiber& home);
+
+/// What ThreadSanitizer's reports call the fiber.
+void set_report_name(Fiber& fiber, const char* name);
 
 /// ThreadSanitizer: all that `fiber` did happens before what follows an acquire of `object`.
 void order_end(Fiber& fiber, Fiber& home, void* object);

@@ -53,8 +53,8 @@ TEST_P(RaceReport, NamesTheLineUnderEverySchedule) {
         << racy.output;
     EXPECT_NE(racy.output.find(marked_line(GetParam())), std::string::npos) << racy.output;
     EXPECT_NE(racy.output.find("'block ("), std::string::npos) << racy.output;
-    // No comparison of values could have found it.
-    if (seed == 0) {
+    // No comparison of values could have found it (a copy without its wait is late for seed 0).
+    if (seed == 0 && std::string(GetParam()) != "copy_wait") {
       EXPECT_NE(racy.output.find("right\n"), std::string::npos) << racy.output;
     }
   }
@@ -70,7 +70,8 @@ TEST_P(RaceReport, StaysAwayFromTheOrderedKernel) {
 
 INSTANTIATE_TEST_SUITE_P(Kernels, RaceReport,
                          testing::Values("block_barrier", "warp_barrier", "write_after_read",
-                                         "reduction", "blocks"),
+                                         "reduction", "blocks", "copy_wait", "copy_barrier",
+                                         "named_barrier", "matrix_rows"),
                          [](const auto& info) { return std::string(info.param); });
 
 }  // namespace

@@ -1,11 +1,14 @@
 // Kernels with and without the synchronisation that they need, for race_report_test.cpp. In the
-// natural order every value is right also without it.
+// natural order every value is right also without it (copy_wait: where copies happen at once).
 //
-//   racy_kernels KERNEL ordered|racy SEED        exits 0 when the kernel ran and its values are right
+//   racy_kernels KERNEL ordered|racy SEED
 
 #include "kernels/common/block_shared.cuh"
 #include "kernels/common/launch.cuh"
 #include "kernels/common/reduce.cuh"
+#include "kernels/ptx/copy_async.cuh"
+#include "kernels/ptx/load_matrix.cuh"
+#include "kernels/ptx/named_barrier.cuh"
 
 #include <cstdio>
 #include <cstdlib>
@@ -18,8 +21,8 @@ constexpr int kBlocks = 3;
 constexpr int kThreads = 64;
 
 struct Tile {
+  alignas(16) int values[kThreads];
   BlockSumScratch scratch;
-  int values[kThreads];
 };
 
 // Thread 0 writes, the others read.
@@ -76,22 +79,78 @@ __global__ void blocks(int* out) {
   }
 }
 
+__device__ const int kSevens[4] = {7, 7, 7, 7};
+
+// The wait is missing: the thread reads what it asked for before it has come.
+template <bool kOrdered>
+__global__ void copy_wait(int* out) {
+  Tile& tile = block_shared<Tile>();
+  ptx::copy_async<4>(&tile.values[threadIdx.x], kSevens);
+  ptx::copy_async_commit();
+  if (kOrdered) ptx::copy_async_wait<0>();
+  const int value = tile.values[threadIdx.x];  // race: copy_wait
+  out[blockIdx.x * kThreads + threadIdx.x] = value;
+}
+
+// The wait is there, but orders only the thread's own copies.
+template <bool kOrdered>
+__global__ void copy_barrier(int* out) {
+  Tile& tile = block_shared<Tile>();
+  ptx::copy_async<4>(&tile.values[threadIdx.x], kSevens);
+  ptx::copy_async_commit();
+  ptx::copy_async_wait<0>();
+  if (kOrdered) __syncthreads();
+  const int value = tile.values[threadIdx.x / 2];  // race: copy_barrier
+  out[blockIdx.x * kThreads + threadIdx.x] = value;
+}
+
+// A barrier of warp 0 alone orders nothing for warp 1.
+template <bool kOrdered>
+__global__ void named_barrier(int* out) {
+  Tile& tile = block_shared<Tile>();
+  tile.values[threadIdx.x] = 7;
+  if (kOrdered) {
+    ptx::named_barrier_sync(1, kThreads);
+  } else {
+    ptx::named_barrier_sync(1 + static_cast<int>(threadIdx.x) / 32, 32);
+  }
+  const int value = tile.values[threadIdx.x % 32];  // race: named_barrier
+  out[blockIdx.x * kThreads + threadIdx.x] = value;
+}
+
+// load_matrix reads the rows of other threads.
+template <bool kOrdered>
+__global__ void matrix_rows(int* out) {
+  Tile& tile = block_shared<Tile>();
+  if (threadIdx.x < 32) tile.values[threadIdx.x] = 0x00070007;
+  if (kOrdered) __syncthreads();
+  uint32_t registers[1];
+  ptx::load_matrix<1>(registers, &tile.values[threadIdx.x % 8 * 4]);  // race: matrix_rows
+  out[blockIdx.x * kThreads + threadIdx.x] = static_cast<int>(registers[0] & 0xffff);
+}
+
 template <bool kOrdered>
 packproof_status run(const char* kernel, int* out) {
   const LaunchConfig config{.grid = {kBlocks}, .block = {kThreads}, .shared_bytes = sizeof(Tile)};
-  if (std::strcmp(kernel, "block_barrier") == 0) {
-    return launch<block_barrier<kOrdered>>(config, nullptr, out);
+
+  const struct {
+    const char* name;
+    packproof_status (*start)(const LaunchConfig&, packproof_message*, int*);
+  } kernels[] = {
+      {"block_barrier", launch<block_barrier<kOrdered>, int*>},
+      {"warp_barrier", launch<warp_barrier<kOrdered>, int*>},
+      {"write_after_read", launch<write_after_read<kOrdered>, int*>},
+      {"reduction", launch<reduction<kOrdered>, int*>},
+      {"blocks", launch<blocks<kOrdered>, int*>},
+      {"copy_wait", launch<copy_wait<kOrdered>, int*>},
+      {"copy_barrier", launch<copy_barrier<kOrdered>, int*>},
+      {"named_barrier", launch<named_barrier<kOrdered>, int*>},
+      {"matrix_rows", launch<matrix_rows<kOrdered>, int*>},
+  };
+
+  for (const auto& row : kernels) {
+    if (std::strcmp(row.name, kernel) == 0) return row.start(config, nullptr, out);
   }
-  if (std::strcmp(kernel, "warp_barrier") == 0) {
-    return launch<warp_barrier<kOrdered>>(config, nullptr, out);
-  }
-  if (std::strcmp(kernel, "write_after_read") == 0) {
-    return launch<write_after_read<kOrdered>>(config, nullptr, out);
-  }
-  if (std::strcmp(kernel, "reduction") == 0) {
-    return launch<reduction<kOrdered>>(config, nullptr, out);
-  }
-  if (std::strcmp(kernel, "blocks") == 0) return launch<blocks<kOrdered>>(config, nullptr, out);
   return PACKPROOF_NOT_SUPPORTED;
 }
 
@@ -105,9 +164,8 @@ int main(int argc, char** argv) {
   const bool ordered = std::strcmp(argv[2], "ordered") == 0;
   const packproof_status status =
       ordered ? packproof::run<true>(argv[1], out) : packproof::run<false>(argv[1], out);
-  for (const int value : out) {
-    if (status != PACKPROOF_OK || value != 7) return 1;
-  }
-  std::puts("right");
-  return 0;
+  bool right = status == PACKPROOF_OK;
+  for (const int value : out) right = right && value == 7;
+  std::puts(right ? "right" : "wrong");
+  return right ? 0 : 1;
 }

@@ -15,6 +15,8 @@
 
 extern "C" {
 // Exported by the run-time library, absent from its header.
+void __tsan_func_entry(void* caller);
+void __tsan_func_exit();
 void __tsan_read_range(void* address, unsigned long bytes);
 void __tsan_write_range(void* address, unsigned long bytes);
 }
@@ -48,21 +50,34 @@ inline void happens_before(void* object) { __tsan_release(object); }
 
 inline void happens_after(void* object) { __tsan_acquire(object); }
 
-/// The running fiber reads memory that only the engine touches.
-inline void observe_read(const void* address, std::size_t bytes) {
+/// The running fiber reads memory that only the engine touches; `caller` is an instruction of the
+/// kernel, for the report.
+inline void observe_read(const void* address, std::size_t bytes, void* caller) {
+  __tsan_func_entry(caller);
   __tsan_read_range(const_cast<void*>(address), bytes);
+  __tsan_func_exit();
 }
 
-/// `agent` (another thread to ThreadSanitizer) reads the source and writes the destination, after all
-/// that the running fiber did and before what follows an acquire of `done`.
-inline void act_as_agent(void* agent, void* start, void* done, void* destination, std::size_t bytes,
-                         const void* source, std::size_t source_bytes) {
+/// Ranges that somebody reads and writes on a thread's behalf.
+struct ObservedCopy {
+  void* destination;
+  std::size_t bytes;
+  const void* source;
+  std::size_t source_bytes;
+  void* caller;
+};
+
+/// `agent` (another thread to ThreadSanitizer) performs the accesses of `copy`, after all that the
+/// running fiber did and before what follows an acquire of `done`.
+inline void act_as_agent(void* agent, void* start, void* done, const ObservedCopy& copy) {
   void* const self = __tsan_get_current_fiber();
   __tsan_release(start);
   __tsan_switch_to_fiber(agent, __tsan_switch_to_fiber_no_sync);
   __tsan_acquire(start);
-  if (source_bytes > 0) __tsan_read_range(const_cast<void*>(source), source_bytes);
-  __tsan_write_range(destination, bytes);
+  __tsan_func_entry(copy.caller);
+  if (copy.source_bytes > 0) __tsan_read_range(const_cast<void*>(copy.source), copy.source_bytes);
+  __tsan_write_range(copy.destination, copy.bytes);
+  __tsan_func_exit();
   __tsan_release(done);
   __tsan_switch_to_fiber(self, __tsan_switch_to_fiber_no_sync);
 }
@@ -73,9 +88,7 @@ inline void happens_before(void*) {}
 
 inline void happens_after(void*) {}
 
-inline void observe_read(const void*, std::size_t) {}
-
-inline void act_as_agent(void*, void*, void*, void*, std::size_t, const void*, std::size_t) {}
+inline void observe_read(const void*, std::size_t, void*) {}
 #endif
 
 }  // namespace packproof::simt
