@@ -8,7 +8,7 @@
 namespace packproof::reference {
 
 /// Units of float32 that an in-kernel l2norm of `key_dim` values may err by, relative and per
-/// element (harness/oracle/ERROR_BUDGETS.md).
+/// element (harness/oracle/README.md).
 double l2norm_units(int64_t key_dim);
 
 /// Relative error of exp(g) in float32 when g itself errs by `g_error`.

@@ -42,7 +42,7 @@ struct TokenGradientErrors {
 };
 
 /// The running bound on the error of G per value column, from the last token to the first
-/// (derivation: harness/oracle/ERROR_BUDGETS.md).
+/// (derivation: harness/oracle/README.md).
 class GradientErrorRecursion {
  public:
   explicit GradientErrorRecursion(int64_t value_dim)

@@ -9,7 +9,7 @@
 ///
 /// The formulas of an op are written once as templates. With double they give gradients, with long
 /// double a check of those, and with `Float32Error` the bound that a candidate's budget rests on.
-/// The rules of every operation are derived in harness/oracle/ERROR_BUDGETS.md.
+/// The rules of every operation are derived in harness/oracle/README.md.
 namespace packproof::reference {
 
 /// Unit roundoff of float32.

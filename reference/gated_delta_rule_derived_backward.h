@@ -26,7 +26,7 @@ struct DeltaRuleCotangents {
 /// with sqrt(L). Threads over sequences and key heads.
 ///
 /// With `bounds`, the same places receive bounds on the float32 error of every gradient, q and k
-/// through the l2norm, from the recursions of harness/oracle/ERROR_BUDGETS.md; `g_error` [R, Hv] is
+/// through the l2norm, from the recursions of harness/oracle/README.md; `g_error` [R, Hv] is
 /// the error of g (null: none).
 void gated_delta_rule_derived_backward(const DeltaRuleProblem& problem,
                                        const DeltaRuleCotangents& cotangents,

@@ -8,7 +8,7 @@ namespace packproof::reference {
 /// meet (spec 3.1), and a strip of 128 key rows stays in a 32 KiB cache.
 inline constexpr int kStripColumns = 16;
 
-/// Coefficients of the error recursion of one token (derivation: harness/oracle/ERROR_BUDGETS.md),
+/// Coefficients of the error recursion of one token (derivation: harness/oracle/README.md),
 /// with e the bound on the 2-norm error of a state column s:
 ///   e_t = keep e_{t-1} + before |s_{t-1}| + correction |delta_t| + after |s_t| + floor
 ///   error of o_t <= output (e_t + read |s_t|) + output_floor

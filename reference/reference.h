@@ -26,7 +26,7 @@ struct OpResult {
   TensorMap outputs;  ///< Every output the call names, contiguous f64 (in-out pools included).
 
   /// Per output, a bound on the error of evaluating the op in float32 with fused multiply-adds and
-  /// any summation order, in the same shape (derivations: harness/oracle/ERROR_BUDGETS.md). Roundings of
+  /// any summation order, in the same shape (derivations: harness/oracle/README.md). Roundings of
   /// inputs and outputs to 16-bit types are the caller's to add.
   TensorMap float32_bounds;
 };
