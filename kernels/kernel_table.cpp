@@ -46,7 +46,9 @@ constexpr packproof_kernel forward_row(packproof_op op, const char* variant,
           .variant = variant,
           .unsupported_reason = &unsupported_reason<Args, kCheck>,
           .workspace_size = &no_workspace,
-          .launch = launch};
+          .launch = launch,
+          .device_metadata = PACKPROOF_CONTENTS_UNCHECKED,
+          .reserved = 0};
 }
 
 constexpr packproof_kernel kKernels[] = {

@@ -146,6 +146,7 @@ Result<OpAttributes> read_attributes(const JsonObject& message) {
   PACKPROOF_CHECK_OK(read_optional(object, "rotary_dim", attributes.rotary_dim));
   PACKPROOF_CHECK_OK(read_optional(object, "rope_theta", attributes.rope_theta));
   PACKPROOF_CHECK_OK(read_optional(object, "max_seqlen", attributes.max_seqlen));
+  PACKPROOF_CHECK_OK(read_optional(object, "host_metadata", attributes.host_metadata));
   return attributes;
 }
 

@@ -50,7 +50,8 @@ Json attributes_json(const OpAttributes& attributes) {
           {"chunk_size", attributes.chunk_size},
           {"rotary_dim", attributes.rotary_dim},
           {"rope_theta", attributes.rope_theta},
-          {"max_seqlen", attributes.max_seqlen}};
+          {"max_seqlen", attributes.max_seqlen},
+          {"host_metadata", attributes.host_metadata}};
 }
 
 }  // namespace

@@ -66,6 +66,7 @@ CallRequest random_request(std::mt19937& random) {
   call.attributes.chunk_size = static_cast<int64_t>(random());
   call.attributes.rope_theta = 1e7 / 3;
   call.attributes.max_seqlen = static_cast<int64_t>(random()) << 20;
+  call.attributes.host_metadata = random() % 2 == 0;
   call.inputs = random_tensors(random);
   for (const auto& [name, tensor] : random_tensors(random)) {
     call.outputs[name] = {tensor.dtype(), tensor.shape(), tensor.strides()};
@@ -98,6 +99,7 @@ TEST(Message, CallRoundTrip) {
     EXPECT_EQ(a.rotary_dim, b.rotary_dim);
     EXPECT_EQ(a.rope_theta, b.rope_theta);
     EXPECT_EQ(a.max_seqlen, b.max_seqlen);
+    EXPECT_EQ(a.host_metadata, b.host_metadata);
     expect_equal(got.call.inputs, sent.call.inputs);
     ASSERT_EQ(got.call.outputs.size(), sent.call.outputs.size());
     for (const auto& [name, spec] : sent.call.outputs) {

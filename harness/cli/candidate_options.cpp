@@ -9,7 +9,7 @@ namespace packproof::cli {
 
 void add_candidate_options(CLI::App& command, CandidateArguments& arguments) {
   CLI::Option* library =
-      command.add_option("--library", arguments.library,
+      command.add_option("--library", arguments.kernel_library,
                          "Judge this shared library (C99 header packproof/kernel_abi.h)");
   command
       .add_option(
@@ -27,7 +27,7 @@ Result<std::unique_ptr<Candidate>> start_candidate(const CandidateArguments& arg
   if (!arguments.command.empty()) {
     options.shell_command = arguments.command;
   } else {
-    std::string library = arguments.library;
+    std::string library = arguments.kernel_library;
     if (library.empty()) {
       PACKPROOF_TRY(library, default_library(arguments.device));
     } else if (!std::filesystem::exists(library)) {

@@ -13,7 +13,7 @@ namespace packproof::cli {
 /// Which candidate a command judges: `--library x.so`, `--candidate 'COMMAND'`, or the kernels of
 /// this project on `--device`.
 struct CandidateArguments {
-  std::string library;
+  std::string kernel_library;
   std::string command;
   std::string device = "host";
 };

@@ -15,7 +15,7 @@ void add_worker(CLI::App& app, Body& body) {
   command->add_option("--library", *path, "The shared library (C99 header packproof/kernel_abi.h)")
       ->required();
   command->callback([path, &body] {
-    body = [path] { return run_worker({.library = *path}, STDIN_FILENO, STDOUT_FILENO); };
+    body = [path] { return run_worker({.kernel_library = *path}, STDIN_FILENO, STDOUT_FILENO); };
   });
 }
 

@@ -126,6 +126,8 @@ bool has_cu_seqlens(const CaseSpec& spec) {
   return is_packed(spec) && !(has_metadata(spec) && spec.metadata == Metadata::kSeqIdx);
 }
 
+bool has_host_metadata(const CaseSpec& spec) { return is_packed(spec) || is_update(spec.op); }
+
 using Used = bool (*)(const CaseSpec&);
 
 /// A field whose values have names.
@@ -166,6 +168,7 @@ constexpr std::array kFields{
     number<&CaseSpec::pad>("pad", is_padded),
     named<&CaseSpec::metadata, kMetadata>("meta", has_metadata),
     named<&CaseSpec::cu_dtype, kIndexTypes>("cu", has_cu_seqlens),
+    named<&CaseSpec::host_metadata, kSwitch>("host_metadata", has_host_metadata),
     number<&CaseSpec::channels>("c", is_conv),
     number<&CaseSpec::conv_width>("w", is_conv),
     named<&CaseSpec::bias, kSwitch>("bias", is_conv),

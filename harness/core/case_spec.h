@@ -52,6 +52,7 @@ struct CaseSpec {
   int64_t pad = 0;  ///< Extra padding columns beyond the longest sequence (padded layouts).
   Metadata metadata = Metadata::kCuSeqlens;
   DType cu_dtype = DType::kI32;
+  bool host_metadata = true;  ///< Metadata come in host memory too; else on the device alone.
 
   int64_t channels = 16;   ///< causal_conv1d, causal_conv1d_update.
   int64_t conv_width = 4;  ///< W.

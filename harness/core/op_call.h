@@ -43,12 +43,13 @@ enum class Activation : uint8_t { kNone, kSilu };
 struct OpAttributes {
   Activation activation = Activation::kSilu;  ///< causal_conv1d only.
   double eps = 1e-6;                          ///< Norms.
-  double scale = 0.0;       ///< 0 means K^-1/2 (delta rule) or d^-1/2 (attention).
-  bool qk_l2norm = true;    ///< Normalise q and k inside the op (sum of squares, eps 1e-6).
-  int64_t chunk_size = 64;  ///< chunk_gated_delta_rule only.
-  int64_t rotary_dim = 0;   ///< rope only.
-  double rope_theta = 1e4;  ///< rope only.
-  int64_t max_seqlen = 0;   ///< Longest sequence; 0 when unknown.
+  double scale = 0.0;         ///< 0 means K^-1/2 (delta rule) or d^-1/2 (attention).
+  bool qk_l2norm = true;      ///< Normalise q and k inside the op (sum of squares, eps 1e-6).
+  int64_t chunk_size = 64;    ///< chunk_gated_delta_rule only.
+  int64_t rotary_dim = 0;     ///< rope only.
+  double rope_theta = 1e4;    ///< rope only.
+  int64_t max_seqlen = 0;     ///< Longest sequence; 0 when unknown.
+  bool host_metadata = true;  ///< Metadata come in host memory too; else on the device alone.
 };
 
 /// How a tensor of a call follows the packing.

@@ -13,6 +13,7 @@ enum class Code {
   kInvalidInput,    ///< A file, config, metadata or batch that contradicts its format: exit 2.
   kNothingRan,      ///< No case was executed, or required coverage is missing: exit 3.
   kInfrastructure,  ///< Memory, device, worker start: exit 4.
+  kCandidate,       ///< A candidate gave no answer where one was needed: exit 1.
   kInternal,        ///< A mistake of packproof itself: exit 4.
 };
 

@@ -11,9 +11,6 @@
 namespace packproof {
 namespace {
 
-constexpr double kLoudScale = 0x1p40;    // squares stay finite in f32 and bf16
-constexpr double kLoudScaleF16 = 0x1p8;  // and in f16 products summed in f32
-
 /// Builds the tensors of one case. Every tensor's data depend on the seed, its name and its place
 /// in its own sequence.
 class CaseBuilder {
@@ -206,88 +203,11 @@ class CaseBuilder {
   PackedCall built_;
 };
 
-/// Rows of sequence `n` in the tensors of the given role: begin, count and the total.
-struct RowSpan {
-  int64_t begin = 0;
-  int64_t count = 0;
-  int64_t total = 0;
-};
-
-RowSpan rows_of_sequence(const PackedCall& packed, const TensorSchema& schema, const Tensor& tensor,
-                         int64_t n) {
-  const Packing& packing = packed.packing;
-  switch (schema.role) {
-    case TensorRole::kToken:
-      return {packing.begin(n) * packed.rows_per_token, packing.length(n) * packed.rows_per_token,
-              packing.total_rows() * packed.rows_per_token};
-    case TensorRole::kSequence:
-      return {n, 1, packing.num_seqs()};
-    case TensorRole::kPool: {
-      const int64_t slot = packed.call.input("state_indices").int_at(n);
-      return {slot, slot < 0 ? 0 : 1, tensor.dim(0)};
-    }
-    case TensorRole::kShared:
-    case TensorRole::kMetadata:
-      break;
-  }
-  return {};
-}
-
-/// Signal tensors may be of any size; gates and beta have ranges that a loud value would leave.
-bool is_signal(std::string_view name) { return name != "g" && name != "beta" && name != "a"; }
-
-void scale_rows(Tensor& tensor, const RowSpan& span, double factor) {
-  const int64_t per_row = span.total == 0 ? 0 : tensor.numel() / span.total;
-  for (int64_t i = span.begin * per_row; i < (span.begin + span.count) * per_row; ++i) {
-    tensor.set(i, tensor.at(i) * factor);
-  }
-}
-
 }  // namespace
-
-std::string_view name_of(Disturbance disturbance) {
-  switch (disturbance) {
-    case Disturbance::kRedraw:
-      return "fresh";
-    case Disturbance::kLoud:
-      return "loud";
-    case Disturbance::kNan:
-      return "NaN";
-  }
-  return "fresh";
-}
 
 Result<PackedCall> build_case(const CaseSpec& spec) {
   PACKPROOF_CHECK_OK(validate(spec));
   return CaseBuilder(spec).build();
-}
-
-Result<PackedCall> disturb(const PackedCall& packed, int64_t n, Disturbance disturbance) {
-  PackedCall result = packed;
-  TensorMap fresh;
-  if (disturbance == Disturbance::kRedraw) {
-    CaseSpec other = packed.spec;
-    other.seed = ~packed.spec.seed;
-    PACKPROOF_TRY(PackedCall redrawn, build_case(other));
-    fresh = std::move(redrawn.call.inputs);
-  }
-  for (const TensorSchema& schema : schema_of(packed.call.op, packed.call.direction)) {
-    const std::string name(schema.name);
-    if (schema.output || !result.call.has(name)) continue;
-    Tensor& tensor = result.call.inputs[name];
-    const RowSpan span = rows_of_sequence(packed, schema, tensor, n);
-    for (int64_t r = 0; r < span.count; ++r) {
-      if (disturbance == Disturbance::kRedraw) {
-        copy_row(fresh.at(name), span.total, span.begin + r, tensor, span.total, span.begin + r);
-      } else if (disturbance == Disturbance::kNan) {
-        fill_row_with_nan(tensor, span.total, span.begin + r);
-      }
-    }
-    if (disturbance == Disturbance::kLoud && is_signal(name)) {
-      scale_rows(tensor, span, tensor.dtype() == DType::kF16 ? -kLoudScaleF16 : -kLoudScale);
-    }
-  }
-  return result;
 }
 
 }  // namespace packproof

@@ -63,15 +63,21 @@ std::string_view name_of(Disturbance disturbance);
 /// Changes the token rows, states and pool slot of sequence `n` and nothing else.
 Result<PackedCall> disturb(const PackedCall& packed, int64_t n, Disturbance disturbance);
 
+/// Fresh values of the same distribution for the tokens from `from[n]` on of every sequence n;
+/// states and earlier tokens keep theirs.
+Result<PackedCall> redraw_future(const PackedCall& packed, const std::vector<int64_t>& from);
+
 /// Tokens [begin[n], end[n]) of every sequence; initial states are kept only where begin is 0.
 PackedCall cut_sequences(const PackedCall& packed, const std::vector<int64_t>& begin,
                          const std::vector<int64_t>& end);
 
 /// Pairs the owned rows of `a` with those of `b`: sequence n of `a` with `map[n]` of `b` (-1:
-/// none), token t with token t - shift[n]. States are paired when `states` is set.
+/// none), token t with token t - shift[n], for t < end[n]. Empty vectors shift nothing and end
+/// nowhere. States are paired when `states` is set.
 struct PairOptions {
   std::vector<int64_t> map;
   std::vector<int64_t> shift;
+  std::vector<int64_t> end;
   bool states = true;
 };
 

@@ -120,6 +120,21 @@ TEST(Disturb, ChangesOneSequenceOnly) {
   }
 }
 
+TEST(RedrawFuture, KeepsThePastOfEverySequence) {
+  const PackedCall packed =
+      build("op=recurrent_gated_delta_rule dtype=f32 lens=4,0,3 slack=1 h0=random seed=8");
+  const Result<PackedCall> other = redraw_future(packed, {2, 0, 1});
+  ASSERT_TRUE(other.ok());
+  const Tensor& before = packed.call.input("v");
+  const Tensor& after = other->call.input("v");
+  for (int64_t row = 0; row < 8; ++row) {
+    const bool past = row < 2 || row == 4 || row == 7;
+    EXPECT_EQ(row_bits(before, row, 8) == row_bits(after, row, 8), past) << "row " << row;
+  }
+  EXPECT_EQ(row_bits(packed.call.input("initial_state"), 0, 1),
+            row_bits(other->call.input("initial_state"), 0, 1));
+}
+
 TEST(CutSequences, KeepsTheAskedTokens) {
   const PackedCall packed = build("op=causal_conv1d dtype=f32 lens=4,3 seed=2");
   const PackedCall rest = cut_sequences(packed, {1, 3}, {4, 3});
@@ -131,10 +146,17 @@ TEST(CutSequences, KeepsTheAskedTokens) {
 TEST(PairRows, ShiftsTokensAndSkipsUnmappedSequences) {
   const Realised whole = realise(build("op=causal_conv1d dtype=f32 lens=4,3 seed=2"));
   const PairedRows pairs = pair_rows(whole.rows.at("output"), whole.rows.at("output"),
-                                     {.map = {1, -1}, .shift = {1, 0}});
+                                     {.map = {1, -1}, .shift = {1, 0}, .end = {}});
   ASSERT_EQ(pairs.a.size(), 3u);  // tokens 1..3 of sequence 0 meet tokens 0..2 of sequence 1
   EXPECT_EQ(pairs.a[0], 1);
   EXPECT_EQ(pairs.b[0], 4);
+}
+
+TEST(PairRows, LeavesOutTokensFromTheEndOn) {
+  const Realised whole = realise(build("op=causal_conv1d dtype=f32 lens=4,3 seed=2"));
+  const PairedRows pairs = pair_rows(whole.rows.at("output"), whole.rows.at("output"),
+                                     {.map = {0, 1}, .shift = {}, .end = {2, 1}});
+  EXPECT_EQ(pairs.a, (std::vector<int64_t>{0, 1, 4}));
 }
 
 }  // namespace

@@ -56,16 +56,20 @@ CheckResult check_non_interference(const CaseContext& context) {
 CheckResult check_causality(const CaseContext& context) {
   CheckResult result{.check = "causality", .outcome = OutcomeKind::kPass};
   const Packing& packing = context.packed.packing;
-  const int64_t count = packing.num_seqs();
-  std::vector<int64_t> zero(static_cast<std::size_t>(count), 0);
-  std::vector<int64_t> half;
-  for (const int64_t length : packing.lengths()) half.push_back((length + 1) / 2);
-  // The first halves as packs of their own: the past without a future.
-  const Realised past = realise(cut_sequences(context.packed, zero, half));
   PairOptions pairs;
-  for (int64_t n = 0; n < count; ++n) pairs.map.push_back(n);
   pairs.states = false;
-  run_and_demand(context, past, pairs, promised_strength(context), "without its future", result);
+  for (int64_t n = 0; n < packing.num_seqs(); ++n) {
+    pairs.map.push_back(n);
+    pairs.end.push_back((packing.length(n) + 1) / 2);
+  }
+  const Result<PackedCall> other = redraw_future(context.packed, pairs.end);
+  if (!other.ok()) {
+    result.outcome = OutcomeKind::kInternalError;
+    result.detail = other.error().message;
+    return result;
+  }
+  run_and_demand(context, realise(*other), pairs, promised_strength(context),
+                 "with other tokens after it", result);
   return result;
 }
 

@@ -28,12 +28,14 @@ std::vector<int64_t> identity(int64_t count) {
 }
 
 CheckResult check_padded(const CaseContext& context, BatchLayout layout, const char* name,
-                         const char* relation, bool states, Strength strength) {
+                         const char* relation, bool states) {
   CheckResult result{.check = name, .outcome = OutcomeKind::kPass};
   const Packing& packing = context.packed.packing;
   const Realised other = realise_as(context.packed, layout, context.packed.spec.seed % 3);
-  PairOptions pairs{.map = identity(packing.num_seqs()), .shift = {}, .states = states};
-  run_and_demand(context, other, pairs, strength, relation, result);
+  PairOptions pairs;
+  pairs.map = identity(packing.num_seqs());
+  pairs.states = states;
+  run_and_demand(context, other, pairs, strength_against(context, layout), relation, result);
   return result;
 }
 
@@ -58,25 +60,21 @@ CheckResult check_alone(const CaseContext& context) {
     if (context.packed.spec.pad > 0 && context.packed.spec.layout == BatchLayout::kPaddedRight) {
       pairs.states = false;
     }
-    if (!run_and_demand(context, other, pairs, promised_strength(context), "alone", result)) break;
+    if (!run_and_demand(context, other, pairs, strength_against(context, BatchLayout::kPaddedRight),
+                        "alone", result))
+      break;
   }
   return result;
 }
 
 CheckResult check_right_padded(const CaseContext& context) {
   // Pads follow the tokens: outputs are exact by causality, states are the padding's.
-  return check_padded(context, BatchLayout::kPaddedRight, "right_padded", "right-padded", false,
-                      promised_strength(context));
+  return check_padded(context, BatchLayout::kPaddedRight, "right_padded", "right-padded", false);
 }
 
 CheckResult check_left_padded(const CaseContext& context) {
-  // Zero rows leave the state of the token-by-token rule exactly zero; a convolution may add its
-  // zero taps in another order, a chunked rule shifts its chunks: those are bounded only.
-  const bool exact = context.packed.call.op == Op::kRecurrentGatedDeltaRule &&
-                     promised_strength(context) == Strength::kBitwise;
   const bool states = context.packed.spec.layout != BatchLayout::kPaddedRight;
-  return check_padded(context, BatchLayout::kPaddedLeft, "left_padded", "left-padded", states,
-                      exact ? Strength::kBitwise : Strength::kBounded);
+  return check_padded(context, BatchLayout::kPaddedLeft, "left_padded", "left-padded", states);
 }
 
 CheckResult check_permuted(const CaseContext& context) {

@@ -8,6 +8,16 @@ Strength promised_strength(const CaseContext& context) {
   return context.candidate.info().bitwise_pack_invariant ? Strength::kBitwise : Strength::kBounded;
 }
 
+Strength strength_against(const CaseContext& context, BatchLayout other) {
+  const bool left_pads =
+      context.packed.spec.layout == BatchLayout::kPaddedLeft || other == BatchLayout::kPaddedLeft;
+  if (left_pads && geometry_of(context.packed.call.op) == Geometry::kTokens &&
+      context.packed.call.op != Op::kRecurrentGatedDeltaRule) {
+    return Strength::kBounded;
+  }
+  return promised_strength(context);
+}
+
 bool demand_same_rows(const CaseContext& context, const Realised& other, const CallResult& run,
                       const PairOptions& options, Strength strength, const std::string& relation,
                       CheckResult& result) {

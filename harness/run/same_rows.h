@@ -12,8 +12,14 @@ enum class Strength : uint8_t {
   kBounded,  ///< Both lie within their budget of one truth, so they lie within two budgets.
 };
 
-/// The strength that a candidate's promise gives to packing relations.
+/// The strength that a candidate's promise gives to relations between equal layouts.
 Strength promised_strength(const CaseContext& context);
+
+/// The strength of the relation between the case's own layout and `other`. Left pads put zero rows
+/// before a sequence: they leave the state of the token-by-token rule exactly zero, but a
+/// convolution may add its zero taps in another order and a chunked rule shifts its chunks, so there
+/// budgets are all that can be demanded.
+Strength strength_against(const CaseContext& context, BatchLayout other);
 
 /// Demands that the paired rows of the base run (`realised` of the context) and of `other` agree.
 /// Adds to `result` the first difference, with `relation` in the sentence ("alone", ...). Returns

@@ -61,7 +61,8 @@ Result<CallBuffers> CallBuffers::make(Device& device, const OpCall& call,
   CallBuffers buffers(device, call, options);
   for (const auto& [name, tensor] : call.inputs) {
     PACKPROOF_CHECK_OK(buffers.add_input(name, tensor));
-    if (is_metadata(name)) PACKPROOF_CHECK_OK(buffers.add_host_copy(name, tensor));
+    if (is_metadata(name) && call.attributes.host_metadata)
+      PACKPROOF_CHECK_OK(buffers.add_host_copy(name, tensor));
   }
   for (const auto& [name, spec] : call.outputs) {
     PACKPROOF_CHECK_OK(buffers.add_output(name, spec));

@@ -4,6 +4,7 @@
 #include "harness/worker/call_buffers.h"
 #include "harness/worker/float_mode.h"
 #include "harness/worker/guard_fault.h"
+#include "harness/worker/metadata.h"
 
 #include <chrono>
 #include <cstring>
@@ -92,6 +93,10 @@ CallResult run_call(const KernelLibrary& library, Device& device, const CallRequ
   if (selection.kernel == nullptr) return refusal(CallStatus::kNotSupported, selection.refusal);
   const packproof_kernel& kernel = *selection.kernel;
   result.variant = kernel.variant;
+  if (!call.attributes.host_metadata && kernel.device_metadata == PACKPROOF_CONTENTS_UNCHECKED) {
+    const Status valid = validate_metadata(call);
+    if (!valid.ok()) return refusal(valid.error());
+  }
 
   const FaultContext context(call, kernel.variant);
   const std::size_t workspace_bytes = kernel.workspace_size(args);

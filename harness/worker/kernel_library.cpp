@@ -44,6 +44,11 @@ std::string row_problem(const packproof_kernel& kernel) {
     return "unsupported_reason: expected a function, found null";
   if (kernel.workspace_size == nullptr) return "workspace_size: expected a function, found null";
   if (kernel.launch == nullptr) return "launch: expected a function, found null";
+  if (kernel.device_metadata != PACKPROOF_CONTENTS_CHECKED &&
+      kernel.device_metadata != PACKPROOF_CONTENTS_UNCHECKED) {
+    return "device_metadata: expected a packproof_device_metadata, found " +
+           count_text(kernel.device_metadata);
+  }
   return {};
 }
 

@@ -84,7 +84,7 @@ int run_worker(const WorkerOptions& options, int in_fd, int out_fd) {
   const Channel channel = private_channel(in_fd, out_fd);
   install_fault_report();
   die_with_parent();
-  const Result<KernelLibrary> library = KernelLibrary::load(options.library);
+  const Result<KernelLibrary> library = KernelLibrary::load(options.kernel_library);
   if (!library.ok()) return complain(library.error());
   const Result<std::unique_ptr<Device>> device = device_for(*library);
   if (!device.ok()) return complain(device.error());

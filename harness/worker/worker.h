@@ -7,7 +7,7 @@
 namespace packproof {
 
 struct WorkerOptions {
-  std::string library;  ///< Path of the kernel library.
+  std::string kernel_library;  ///< Path of the kernel library.
 };
 
 /// Serves the process protocol: loads the library, answers calls read from `in_fd` on `out_fd`

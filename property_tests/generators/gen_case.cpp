@@ -73,7 +73,9 @@ void draw_padding(CaseSpec& spec) {
 }
 
 void draw_metadata(CaseSpec& spec) {
+  if (is_update(spec.op)) spec.host_metadata = draw_chance(80);
   if (!is_packed_op(spec.op) || spec.layout != BatchLayout::kPacked) return;
+  spec.host_metadata = draw_chance(80);
   if (spec.op == Op::kCausalConv1d) {
     spec.metadata =
         draw_one_of<Metadata>({Metadata::kCuSeqlens, Metadata::kSeqIdx, Metadata::kBoth});

@@ -121,6 +121,7 @@ std::vector<CaseSpec> plainer_options(const CaseSpec& spec) {
   plain<&CaseSpec::pad>(spec, candidates);
   plain<&CaseSpec::metadata>(spec, candidates);
   plain<&CaseSpec::cu_dtype>(spec, candidates);
+  plain<&CaseSpec::host_metadata>(spec, candidates);
   plain<&CaseSpec::dtype>(spec, candidates);
   plain<&CaseSpec::stride>(spec, candidates);
   plain<&CaseSpec::bias>(spec, candidates);

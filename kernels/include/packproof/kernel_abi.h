@@ -74,7 +74,7 @@ typedef struct packproof_tensor {
 
 typedef struct packproof_packing {
   const void* cu_seqlens;      /* [num_seqs + 1] on the device, or null. */
-  const void* cu_seqlens_host; /* The same values in host memory, or null: contents unchecked. */
+  const void* cu_seqlens_host; /* The same values in host memory, or null (packproof_device_metadata). */
   const int32_t* seq_idx;      /* [B, T] contiguous on the device, or null. */
   const int32_t* seq_idx_host; /* The same values in host memory, or null. */
   int64_t num_seqs;
@@ -331,6 +331,13 @@ typedef enum packproof_op {
 
 typedef enum packproof_direction { PACKPROOF_FORWARD = 0, PACKPROOF_BACKWARD = 1 } packproof_direction;
 
+/* What a row does with metadata that come on the device alone (cu_seqlens_host, seq_idx_host or
+ * state_indices_host null). Contents are otherwise checked from the host copies. */
+typedef enum packproof_device_metadata {
+  PACKPROOF_CONTENTS_CHECKED = 0,  /* It refuses the call, or checks the contents on the device. */
+  PACKPROOF_CONTENTS_UNCHECKED = 1 /* It trusts them: packproof validates them before the call. */
+} packproof_device_metadata;
+
 /* One kernel: op, direction and variant. `args` points to the op's argument struct. Functions must
  * not allocate device memory, synchronise, or use another stream. */
 typedef struct packproof_kernel {
@@ -347,6 +354,8 @@ typedef struct packproof_kernel {
    * but PACKPROOF_OK nothing was launched or written and `message` holds one sentence. */
   packproof_status (*launch)(const void* args, void* workspace, size_t workspace_bytes,
                              void* stream, packproof_message* message);
+  int32_t device_metadata; /* packproof_device_metadata */
+  int32_t reserved;
 } packproof_kernel;
 
 typedef struct packproof_library {
