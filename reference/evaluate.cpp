@@ -34,8 +34,8 @@ Result<OpResult> evaluate_op(const OpCallReader& reader) {
 
 }  // namespace
 
-Result<OpResult> evaluate(const OpCall& call) {
-  const OpCallReader reader(call);
+Result<OpResult> evaluate(const OpCall& call, const EvaluateOptions& options) {
+  const OpCallReader reader(call, options.bounds);
   PACKPROOF_CHECK_OK(reader.check_names());
   try {
     return evaluate_op(reader);

@@ -10,7 +10,7 @@ namespace packproof::reference {
 /// Forward or backward of one op in double (see Reference::evaluate): the outputs that the call
 /// names, zero where no row is owned, and a bound on the float32 error of each. Calls that
 /// contradict their op, and values that are not finite, are refused by name.
-Result<OpResult> evaluate(const OpCall& call);
+Result<OpResult> evaluate(const OpCall& call, const EvaluateOptions& options = {});
 
 /// See Reference::emulate; other ops and directions are refused.
 Result<TensorMap> emulate(const OpCall& call, EmulatedPrecision precision);

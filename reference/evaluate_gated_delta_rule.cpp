@@ -27,14 +27,19 @@ Evaluated run(const OpCallReader& reader, const DeltaRuleInputs& inputs) {
   const auto zeros = [](const std::vector<int64_t>& shape) { return Tensor(DType::kF64, shape); };
   const auto data = [](Tensor& tensor) { return tensor.values<double>().data(); };
   const std::vector<int64_t> states = inputs.state_shape(problem.num_seqs());
-  Evaluated result{zeros(inputs.v.shape()), zeros(states), zeros(inputs.v.shape()), zeros(states)};
+  Evaluated result{zeros(inputs.v.shape()), zeros(states), {}, {}};
   DeltaRuleErrors errors;
-  errors.output = data(result.output_bound);
-  errors.final_state = data(result.final_state_bound);
+  if (reader.wants_bounds()) {
+    result.output_bound = zeros(inputs.v.shape());
+    result.final_state_bound = zeros(states);
+    errors.output = data(result.output_bound);
+    errors.final_state = data(result.final_state_bound);
+  }
   errors.steps = [&](int64_t head, RowSpan rows, std::vector<ErrorStep>& steps) {
     forward_error_steps(problem, g_error, head, rows, steps);
   };
-  gated_delta_rule_fast(problem, {data(result.output), data(result.final_state)}, &errors);
+  gated_delta_rule_fast(problem, {data(result.output), data(result.final_state)},
+                        reader.wants_bounds() ? &errors : nullptr);
   if (chunked) {  // The op's own form; the recurrence gave the bounds.
     gated_delta_rule_chunked(problem, chunk_size, data(result.output), data(result.final_state));
   }
@@ -46,7 +51,7 @@ void keep(const OpCallReader& reader, const char* name, Tensor value, Tensor bou
           OpResult& result) {
   if (!reader.wants(name)) return;
   result.outputs[name] = std::move(value);
-  result.float32_bounds[name] = std::move(bound);
+  if (reader.wants_bounds()) result.float32_bounds[name] = std::move(bound);
 }
 
 /// Copies block `from` of `source` to block `to` of `target`; a block is one state.
@@ -114,7 +119,9 @@ Result<OpResult> evaluate_gated_delta_rule_update(const OpCallReader& reader) {
   for (int64_t i = 0; i < stepping; ++i) {
     const int64_t slot = sequence_slots[static_cast<std::size_t>(i)];
     copy_state(values.final_state, i, new_pool, slot, size);
-    copy_state(values.final_state_bound, i, pool_bound, slot, size);
+    if (reader.wants_bounds()) {
+      copy_state(values.final_state_bound, i, pool_bound, slot, size);
+    }
   }
   OpResult result;
   keep(reader, "output", std::move(values.output), std::move(values.output_bound), result);

@@ -37,7 +37,7 @@ void through_gate(const DeltaRuleInputs& inputs, const Tensor& d_g, const Tensor
   const auto put = [&](const char* name, int64_t place, double value, double bound) {
     if (!result.outputs.contains(name)) return;
     result.outputs[name].set(place, value);
-    result.float32_bounds[name].set(place, bound);
+    if (result.float32_bounds.contains(name)) result.float32_bounds[name].set(place, bound);
   };
   for (int64_t i = 0; i < d_g.numel(); ++i) {
     const auto head = static_cast<std::size_t>(i % heads);
@@ -76,20 +76,22 @@ DeltaRuleGradients places(TensorMap& tensors, Tensor& d_g) {
 /// what its running sums over decays lose.
 void differentiate(const OpCall& call, const DeltaRuleInputs& inputs,
                    const DeltaRuleCotangents& cotangents, const DeltaRuleGradients& gradients,
-                   const DeltaRuleGradients& bounds) {
+                   const DeltaRuleGradients* bounds) {
   const DeltaRuleProblem& problem = inputs.problem;
   if (call.op != Op::kChunkGatedDeltaRule) {
-    gated_delta_rule_derived_backward(problem, cotangents, gradients, &bounds, inputs.g_errors());
+    gated_delta_rule_derived_backward(problem, cotangents, gradients, bounds, inputs.g_errors());
     return;
   }
   const int64_t chunk_size = call.attributes.chunk_size;
   const std::vector<double> g_error = chunked_g_error(problem, inputs.g_errors(), chunk_size);
-  gated_delta_rule_derived_backward(problem, cotangents, {}, &bounds, g_error.data());
+  if (bounds != nullptr) {
+    gated_delta_rule_derived_backward(problem, cotangents, {}, bounds, g_error.data());
+  }
   std::vector<double> magnitude(g_error.size(), 0.0);
   gated_delta_rule_chunked_backward(problem, chunk_size, cotangents, gradients, magnitude.data());
   const double units = chunked_g_gradient_units(problem, chunk_size);
-  for (std::size_t i = 0; i < magnitude.size(); ++i) {
-    bounds.g[i] += kFloat32Unit * units * magnitude[i];
+  for (std::size_t i = 0; bounds != nullptr && i < magnitude.size(); ++i) {
+    bounds->g[i] += kFloat32Unit * units * magnitude[i];
   }
 }
 
@@ -113,7 +115,7 @@ Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader) {
     }
     PACKPROOF_CHECK_OK(reader.check_output(name, shape->second));
     result.outputs[name] = Tensor(DType::kF64, shape->second);
-    result.float32_bounds[name] = Tensor(DType::kF64, shape->second);
+    if (reader.wants_bounds()) result.float32_bounds[name] = Tensor(DType::kF64, shape->second);
   }
   Tensor d_g(DType::kF64, inputs.g.shape());
   Tensor d_g_bound(DType::kF64, inputs.g.shape());
@@ -122,12 +124,13 @@ Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader) {
   const DeltaRuleCotangents cotangents{
       d_output.values<double>().data(),
       reader.has("d_final_state") ? d_final_state.values<double>().data() : nullptr};
-  differentiate(reader.call(), inputs, cotangents, gradients, bounds);
+  differentiate(reader.call(), inputs, cotangents, gradients,
+                reader.wants_bounds() ? &bounds : nullptr);
   if (inputs.gate_in_op()) {
     through_gate(inputs, d_g, d_g_bound, result);
   } else if (reader.wants("d_g")) {
     result.outputs["d_g"] = std::move(d_g);
-    result.float32_bounds["d_g"] = std::move(d_g_bound);
+    if (reader.wants_bounds()) result.float32_bounds["d_g"] = std::move(d_g_bound);
   }
   return result;
 }

@@ -32,7 +32,10 @@ struct TokenPacking {
 /// with what was expected and what was found.
 class OpCallReader {
  public:
-  explicit OpCallReader(const OpCall& call) : call_(call) {}
+  explicit OpCallReader(const OpCall& call, bool bounds = true) : call_(call), bounds_(bounds) {}
+
+  /// Whether bounds on the float32 error are wanted where they cost something.
+  bool wants_bounds() const { return bounds_; }
 
   /// Every input and output is one that the op has, and the op has this direction.
   Status check_names() const;
@@ -70,6 +73,7 @@ class OpCallReader {
   Result<const Tensor*> input(const std::string& name) const;
 
   const OpCall& call_;
+  bool bounds_;
 };
 
 }  // namespace packproof::reference

@@ -31,6 +31,10 @@ struct OpResult {
   TensorMap float32_bounds;
 };
 
+struct EvaluateOptions {
+  bool bounds = true;  ///< False leaves out what the delta rules' bounds cost.
+};
+
 struct ModelBatch {
   Tensor input_ids;                      ///< i64 [B, L].
   std::optional<Tensor> attention_mask;  ///< i64 [B, L], 0 at pads.
@@ -123,7 +127,9 @@ class Reference {
   virtual ~Reference() = default;
 
   /// Forward or backward of one op from its definition, on the call's values converted to f64.
-  virtual Result<OpResult> evaluate(const OpCall& call) const = 0;
+  virtual Result<OpResult> evaluate(const OpCall& call, const EvaluateOptions& options) const = 0;
+
+  Result<OpResult> evaluate(const OpCall& call) const { return evaluate(call, EvaluateOptions{}); }
 
   /// Forward of recurrent_gated_delta_rule or chunk_gated_delta_rule with the roundings of a kernel
   /// of that precision at the points that the algorithm names (spec 6.1), sums exact; f64. The

@@ -11,8 +11,10 @@ namespace {
 
 class LibtorchReference : public Reference {
  public:
-  Result<OpResult> evaluate(const OpCall& call) const override {
-    return packproof::reference::evaluate(call);
+  using Reference::evaluate;
+
+  Result<OpResult> evaluate(const OpCall& call, const EvaluateOptions& options) const override {
+    return packproof::reference::evaluate(call, options);
   }
 
   Result<TensorMap> emulate(const OpCall& call, EmulatedPrecision precision) const override {
@@ -35,6 +37,10 @@ class LibtorchReference : public Reference {
 
 }  // namespace
 }  // namespace packproof::reference
+
+extern "C" __attribute__((visibility("default"))) const char* packproof_reference_interface() {
+  return PACKPROOF_REFERENCE_INTERFACE;
+}
 
 extern "C" __attribute__((visibility("default"))) const packproof::reference::Reference*
 packproof_reference() {

@@ -1,8 +1,8 @@
 #include "harness/cli/candidate_options.h"
 #include "harness/cli/commands.h"
-#include "harness/run/golden_diff.h"
-#include "harness/run/golden_record.h"
-#include "harness/run/golden_verify.h"
+#include "harness/golden/diff.h"
+#include "harness/golden/record.h"
+#include "harness/golden/verify.h"
 #include "harness/run/reference_module.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 #include "harness/cli/commands.h"
-#include "harness/run/oracle_walk.h"
+#include "harness/truth/walk.h"
 
 #include <cstdio>
 #include <memory>

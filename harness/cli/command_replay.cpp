@@ -38,10 +38,21 @@ Result<std::vector<CaseSpec>> read_case_file(const std::string& path) {
 Result<std::vector<CaseSpec>> read_report(const std::string& path, bool all) {
   PACKPROOF_TRY(const JsonLinesReport report, read_json_lines(path));
   std::vector<CaseSpec> cases;
+  int64_t others = 0;
   for (const CaseResult& result : report.results) {
     if (!all && !is_nonconforming(outcome_of(result))) continue;
     Result<CaseSpec> spec = parse_case(result.shrunk.empty() ? result.id : result.shrunk);
-    if (spec.ok()) cases.push_back(std::move(*spec));
+    if (spec.ok()) {
+      cases.push_back(std::move(*spec));
+    } else {
+      ++others;
+    }
+  }
+  if (others > 0) {
+    std::fprintf(stderr,
+                 "note: %lld results of whole models or suites are left out: repeat them with "
+                 "'packproof run --model' or '--suite'\n",
+                 static_cast<long long>(others));
   }
   return cases;
 }

@@ -16,6 +16,8 @@ int exit_code(const Error& error) {
       return kBadUsage;
     case Code::kNothingRan:
       return kNothingRan;
+    case Code::kCandidate:
+      return kDoesNotConform;
     case Code::kInfrastructure:
     case Code::kInternal:
       return kMachineFault;
@@ -63,6 +65,7 @@ int main(int argc, char** argv) {
   add_list(app, body);
   add_replay(app, body);
   add_oracle(app, body);
+  add_bench(app, body);
   add_golden(app, body);
   add_worker(app, body);
   try {

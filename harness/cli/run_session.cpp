@@ -29,7 +29,7 @@ std::string utc_now() {
 
 std::string repro_options(const CandidateArguments& arguments) {
   if (!arguments.command.empty()) return "--candidate '" + arguments.command + "'";
-  if (!arguments.library.empty()) return "--library " + arguments.library;
+  if (!arguments.kernel_library.empty()) return "--library " + arguments.kernel_library;
   return arguments.device == "host" ? "" : "--device " + arguments.device;
 }
 
@@ -133,8 +133,8 @@ Status RunSession::run_cases(const std::vector<CaseSpec>& cases) {
 
 Status RunSession::run_models(const std::vector<ModelRequest>& requests) {
   for (std::size_t i = 0; i < requests.size() && !stopped(); ++i) {
-    CaseResult result = check_model(*models_[i], requests[i].spec, *candidate_, *reference_);
-    if (!done_.contains(result.id)) PACKPROOF_CHECK_OK(add(std::move(result)));
+    if (done_.contains(model_check_id(requests[i].spec))) continue;
+    PACKPROOF_CHECK_OK(add(check_model(*models_[i], requests[i].spec, *candidate_, *reference_)));
   }
   return {};
 }

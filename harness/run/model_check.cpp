@@ -94,7 +94,7 @@ CheckResult end_to_end(const char* check, const Tensor& form, const Tensor& alon
 }
 
 CheckResult broken(const char* check, const Error& error) {
-  const bool candidate = error.code == Code::kInfrastructure;
+  const bool candidate = error.code == Code::kCandidate;
   return {.check = check,
           .outcome = candidate ? OutcomeKind::kFail : OutcomeKind::kInternalError,
           .detail = error.message};
@@ -102,14 +102,19 @@ CheckResult broken(const char* check, const Error& error) {
 
 }  // namespace
 
+std::string model_check_id(const ModelCheckSpec& spec) {
+  std::string id = "model=" + spec.name + " dtype=" + std::string(name_of(spec.dtype)) + " lens=";
+  for (std::size_t i = 0; i < spec.lens.size(); ++i) {
+    id += (i == 0 ? "" : ",") + std::to_string(spec.lens[i]);
+  }
+  if (spec.fault != PlantedFault::kNone) id += " fault=" + std::string(name_of(spec.fault));
+  return id;
+}
+
 CaseResult check_model(const reference::Model& model, const ModelCheckSpec& spec,
                        Candidate& candidate, const reference::Reference& reference) {
   CaseResult result;
-  result.id = "model=" + spec.name + " dtype=" + std::string(name_of(spec.dtype)) + " lens=";
-  for (std::size_t i = 0; i < spec.lens.size(); ++i) {
-    result.id += (i == 0 ? "" : ",") + std::to_string(spec.lens[i]);
-  }
-  if (spec.fault != PlantedFault::kNone) result.id += " fault=" + std::string(name_of(spec.fault));
+  result.id = model_check_id(spec);
   const int64_t tokens = std::accumulate(spec.lens.begin(), spec.lens.end(), int64_t{0});
   const Tensor ids = draw_input_ids(model.config(), tokens, spec.seed);
   CallOptions options;

@@ -32,6 +32,9 @@ struct SequenceDrift {
 std::vector<SequenceDrift> drift_of(const Tensor& a, const Tensor& b,
                                     const std::vector<int64_t>& lens);
 
+/// How reports name the check: unique within a run.
+std::string model_check_id(const ModelCheckSpec& spec);
+
 /// Runs the checks `in_place` (every op on the reference's own layer inputs; names the first wrong
 /// layer and sequence), `packed_vs_alone` and `padded_vs_alone` (end to end).
 CaseResult check_model(const reference::Model& model, const ModelCheckSpec& spec,

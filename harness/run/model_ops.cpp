@@ -184,9 +184,10 @@ reference::OpHook ModelOps::substituting() {
   return [this](const reference::OpSite& site) -> Result<TensorMap> {
     const CallResult result = run(rounded(site.call));
     if (result.status != CallStatus::kOk) {
-      return infrastructure_error("layer " + std::to_string(site.layer) + ", " +
-                                  std::string(name_of(site.call.op)) + ": " +
-                                  std::string(name_of(result.status)) + ": " + result.message);
+      return Error{Code::kCandidate, "layer " + std::to_string(site.layer) + ", " +
+                                         std::string(name_of(site.call.op)) + ": " +
+                                         std::string(name_of(result.status)) + ": " +
+                                         result.message};
     }
     TensorMap outputs = as_doubles(result.outputs);
     for (const auto& [name, expected] : site.expected) outputs.try_emplace(name, expected);

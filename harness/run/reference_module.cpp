@@ -2,6 +2,7 @@
 
 #include <cstdlib>
 #include <string>
+#include <string_view>
 #include <system_error>
 
 #include <dlfcn.h>
@@ -24,6 +25,13 @@ Result<const reference::Reference*> open_module() {
   void* module = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (module == nullptr)
     return infrastructure_error("the reference module cannot be loaded: " + std::string(dlerror()));
+  using Interface = const char* (*)();
+  const auto interface =
+      reinterpret_cast<Interface>(dlsym(module, "packproof_reference_interface"));
+  if (interface == nullptr || std::string_view(interface()) != PACKPROOF_REFERENCE_INTERFACE)
+    return infrastructure_error("the reference module '" + path.string() +
+                                "' was built from other headers than this program: build both from "
+                                "one source tree");
   using EntryPoint = const reference::Reference* (*)();
   const auto entry = reinterpret_cast<EntryPoint>(dlsym(module, kSymbol));
   const reference::Reference* reference = entry == nullptr ? nullptr : entry();

@@ -79,7 +79,10 @@ class Reference : public reference::Reference {
  public:
   explicit Reference(double error = 0.0) : error_(error) {}
 
-  Result<reference::OpResult> evaluate(const OpCall& call) const override {
+  using reference::Reference::evaluate;
+
+  Result<reference::OpResult> evaluate(const OpCall& call,
+                                       const reference::EvaluateOptions&) const override {
     if (call.op != Op::kGatedRmsNorm || call.direction != Direction::kForward)
       return invalid_input("the toy evaluates gated_rms_norm only");
     const Tensor& x = call.input("x");

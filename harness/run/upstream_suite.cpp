@@ -74,8 +74,10 @@ Result<double> packed_against_padded(const reference::Model& model, ModelOps& op
   return largest;
 }
 
+std::string check_name(GateRegime gate) { return "packed_vs_padded_" + std::string(name_of(gate)); }
+
 CheckResult verdict_of(const UpstreamRow& row) {
-  CheckResult check{.check = "packed_vs_padded_" + std::string(name_of(row.gate)),
+  CheckResult check{.check = check_name(row.gate),
                     .outcome = row.accepted == row.models ? OutcomeKind::kPass : OutcomeKind::kFail,
                     .detail = {},
                     .budget_used = row.largest_excess};
@@ -101,9 +103,16 @@ Result<UpstreamReport> run_upstream_suite(Candidate& candidate,
                       reference.random_model(upstream_config(), gate, model_seed,
                                              reference::WeightInit::kLibrary));
         ModelOps ops(candidate, reference, DType::kF32, fault, {});
-        PACKPROOF_TRY(const double share, packed_against_padded(*model, ops));
-        row.accepted += share <= 1.0 ? 1 : 0;
-        if (!(share <= row.largest_excess)) row.largest_excess = share;
+        const Result<double> share = packed_against_padded(*model, ops);
+        if (!share.ok() && share.error().code == Code::kCandidate) {
+          report.verdict.checks.push_back({.check = check_name(gate),
+                                           .outcome = OutcomeKind::kFail,
+                                           .detail = share.error().message});
+          return report;
+        }
+        if (!share.ok()) return share.error();
+        row.accepted += *share <= 1.0 ? 1 : 0;
+        if (!(*share <= row.largest_excess)) row.largest_excess = *share;
       }
       report.rows.push_back(row);
       if (fault == PlantedFault::kNone) report.verdict.checks.push_back(verdict_of(row));

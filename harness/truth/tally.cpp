@@ -1,4 +1,4 @@
-#include "harness/run/oracle_tally.h"
+#include "harness/truth/tally.h"
 
 #include "harness/oracle/compare.h"
 

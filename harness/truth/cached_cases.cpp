@@ -1,6 +1,6 @@
-#include "harness/run/oracle_cached_cases.h"
+#include "harness/truth/cached_cases.h"
 
-#include "harness/run/oracle_batch.h"
+#include "harness/truth/batch.h"
 
 #include <memory>
 #include <utility>

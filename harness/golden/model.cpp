@@ -1,9 +1,9 @@
 #include "harness/core/packing.h"
 #include "harness/core/sha256.h"
+#include "harness/golden/run.h"
 #include "harness/oracle/row_map.h"
-#include "harness/run/golden_run.h"
-#include "harness/run/oracle_batch.h"
-#include "harness/run/oracle_walk.h"
+#include "harness/truth/batch.h"
+#include "harness/truth/walk.h"
 
 #include <cmath>
 #include <limits>

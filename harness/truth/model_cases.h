@@ -1,7 +1,7 @@
 #pragma once
 
 #include "harness/core/tensor.h"
-#include "harness/run/oracle_tally.h"
+#include "harness/truth/tally.h"
 #include "reference/reference.h"
 
 #include <functional>

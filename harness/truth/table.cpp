@@ -1,4 +1,4 @@
-#include "harness/run/oracle_walk.h"
+#include "harness/truth/walk.h"
 
 #include <array>
 #include <cstdio>

@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/run/oracle_tally.h"
+#include "harness/truth/tally.h"
 #include "reference/reference.h"
 
 namespace packproof {

@@ -1,8 +1,8 @@
 #include "fixtures/seal.h"
+#include "harness/golden/diff.h"
+#include "harness/golden/record.h"
+#include "harness/golden/verify.h"
 #include "harness/oracle/row_map.h"
-#include "harness/run/golden_diff.h"
-#include "harness/run/golden_record.h"
-#include "harness/run/golden_verify.h"
 #include "harness/run/toy_reference.h"
 
 #include <cstdlib>

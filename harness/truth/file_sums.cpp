@@ -1,4 +1,4 @@
-#include "harness/run/file_sums.h"
+#include "harness/truth/file_sums.h"
 
 #include "harness/core/sha256.h"
 

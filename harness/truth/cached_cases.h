@@ -2,7 +2,7 @@
 
 #include "harness/core/result.h"
 #include "harness/core/tensor.h"
-#include "harness/run/oracle_tally.h"
+#include "harness/truth/tally.h"
 #include "reference/reference.h"
 
 #include <cstdint>

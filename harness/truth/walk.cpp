@@ -1,11 +1,11 @@
-#include "harness/run/oracle_walk.h"
+#include "harness/truth/walk.h"
 
 #include "fixtures/hdf5_file.h"
-#include "harness/run/file_sums.h"
-#include "harness/run/oracle_model_cases.h"
-#include "harness/run/oracle_op_cases.h"
-#include "harness/run/oracle_tally.h"
 #include "harness/run/reference_module.h"
+#include "harness/truth/file_sums.h"
+#include "harness/truth/model_cases.h"
+#include "harness/truth/op_cases.h"
+#include "harness/truth/tally.h"
 
 #include <algorithm>
 #include <memory>

@@ -1,4 +1,4 @@
-#include "harness/run/oracle_op_cases.h"
+#include "harness/truth/op_cases.h"
 
 #include "harness/core/packing.h"
 

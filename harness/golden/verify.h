@@ -2,7 +2,7 @@
 
 #include "fixtures/golden_store.h"
 #include "harness/core/outcome.h"
-#include "harness/run/golden_run.h"
+#include "harness/golden/run.h"
 
 #include <filesystem>
 #include <string>

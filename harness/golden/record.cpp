@@ -1,4 +1,4 @@
-#include "harness/run/golden_record.h"
+#include "harness/golden/record.h"
 
 #include "harness/run/judge.h"
 

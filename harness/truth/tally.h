@@ -2,7 +2,7 @@
 
 #include "harness/core/result.h"
 #include "harness/core/tensor.h"
-#include "harness/run/oracle_walk.h"
+#include "harness/truth/walk.h"
 
 #include <set>
 #include <string>

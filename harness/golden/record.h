@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/run/golden_run.h"
+#include "harness/golden/run.h"
 
 #include <filesystem>
 #include <string>

@@ -1,7 +1,7 @@
-#include "harness/run/oracle_model_cases.h"
+#include "harness/truth/model_cases.h"
 
-#include "harness/run/oracle_batch.h"
-#include "harness/run/oracle_cached_cases.h"
+#include "harness/truth/batch.h"
+#include "harness/truth/cached_cases.h"
 
 #include <map>
 #include <set>

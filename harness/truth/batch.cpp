@@ -1,4 +1,4 @@
-#include "harness/run/oracle_batch.h"
+#include "harness/truth/batch.h"
 
 #include <algorithm>
 #include <cstring>

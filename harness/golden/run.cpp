@@ -1,4 +1,4 @@
-#include "harness/run/golden_run.h"
+#include "harness/golden/run.h"
 
 #include "harness/core/case_text.h"
 #include "harness/core/sha256.h"

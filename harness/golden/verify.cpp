@@ -1,6 +1,6 @@
-#include "harness/run/golden_verify.h"
+#include "harness/golden/verify.h"
 
-#include "harness/run/golden_diff.h"
+#include "harness/golden/diff.h"
 #include "harness/run/judge.h"
 
 #include <map>
