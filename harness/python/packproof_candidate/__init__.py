@@ -1,0 +1,6 @@
+"""The Python side of packproof's process protocol (harness/candidate/PROTOCOL.md)."""
+
+from .call import Call, NotSupported
+from .candidate import Approximation, Candidate, Limits
+
+__all__ = ["Approximation", "Call", "Candidate", "Limits", "NotSupported"]

@@ -1,0 +1,24 @@
+"""python3 -m packproof_candidate fla | causal_conv1d"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+
+ADAPTERS = {
+    "fla": "flash-linear-attention: on the GPU, else in Triton's interpreter",
+    "causal_conv1d": "the causal-conv1d package (needs a GPU)",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="packproof_candidate",
+                                     description="Serves an installed library to packproof over standard input and output.")
+    parser.add_argument("library", choices=ADAPTERS,
+                        help="; ".join(f"{name}: {text}" for name, text in ADAPTERS.items()))
+    arguments = parser.parse_args()
+    importlib.import_module(f".{arguments.library}", __package__).main()
+
+
+if __name__ == "__main__":
+    main()
