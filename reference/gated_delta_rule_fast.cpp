@@ -1,5 +1,6 @@
 #include "reference/gated_delta_rule_fast.h"
 
+#include "harness/core/large_memory.h"
 #include "reference/parallel.h"
 
 #include <algorithm>
@@ -42,9 +43,11 @@ double sum_of_squares(const double* x, int64_t count) {
   return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
 }
 
+using Doubles = std::vector<double, LargeMemory<double>>;
+
 /// x (sum x^2 + eps)^-1/2 for every row of `dim` values (spec 2.2).
-std::vector<double> l2_normalised(const double* x, int64_t rows, int64_t dim, int threads) {
-  std::vector<double> result(static_cast<std::size_t>(rows * dim));
+Doubles l2_normalised(const double* x, int64_t rows, int64_t dim, int threads) {
+  Doubles result(static_cast<std::size_t>(rows * dim));
   constexpr int64_t kRows = 4096;
   run_parallel((rows + kRows - 1) / kRows, threads, [&](int64_t block) {
     for (int64_t r = block * kRows; r < std::min(rows, (block + 1) * kRows); ++r) {
@@ -193,8 +196,8 @@ void Run::head(int64_t n, int64_t h, int64_t first, int64_t last) const {
 void gated_delta_rule_fast(const DeltaRuleProblem& problem, const DeltaRuleResults& results,
                            const DeltaRuleErrors* errors, const FastOptions& options) {
   const int threads = options.threads == 0 ? default_threads() : options.threads;
-  std::vector<double> q;
-  std::vector<double> k;
+  Doubles q;
+  Doubles k;
   if (problem.qk_l2norm) {
     const int64_t rows = problem.num_rows * problem.key_heads;
     q = l2_normalised(problem.q, rows, problem.key_dim, threads);

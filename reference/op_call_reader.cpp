@@ -10,6 +10,20 @@
 namespace packproof::reference {
 namespace {
 
+/// x - x is 0 for what is finite, else NaN. Eight sums side by side, as vectors hold them.
+bool all_finite(std::span<const double> values) {
+  constexpr std::size_t kSums = 8;
+  double sums[kSums] = {};
+  std::size_t i = 0;
+  for (; i + kSums <= values.size(); i += kSums) {
+    for (std::size_t j = 0; j < kSums; ++j) sums[j] += values[i + j] - values[i + j];
+  }
+  for (; i < values.size(); ++i) sums[0] += values[i] - values[i];
+  double total = 0.0;
+  for (const double sum : sums) total += sum;
+  return total == 0.0;
+}
+
 std::string place_of(int64_t linear, const std::vector<int64_t>& shape) {
   std::vector<int64_t> place(shape.size());
   for (std::size_t axis = shape.size(); axis-- > 0;) {
@@ -82,6 +96,7 @@ Result<Tensor> OpCallReader::values(const std::string& name, const std::vector<i
       std::fill(part.begin(), part.end(), 0.0);
       continue;
     }
+    if (all_finite(part)) continue;
     for (std::size_t i = 0; i < part.size(); ++i) {
       if (std::isfinite(part[i])) continue;
       return refusal("expected finite values in '" + name + "', found " +

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "harness/core/dtype.h"
+#include "harness/core/large_memory.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -92,7 +93,7 @@ class Tensor {
   std::vector<int64_t> shape_;
   std::vector<int64_t> strides_;
   bool contiguous_ = true;
-  std::vector<std::byte> bytes_;
+  std::vector<std::byte, LargeMemory<std::byte>> bytes_;
 };
 
 using TensorMap = std::map<std::string, Tensor>;
