@@ -1,0 +1,15 @@
+/* Where the sequences of a call begin and end, from any metadata. */
+#ifndef PACKPROOF_PLAIN_SEQUENCES_H
+#define PACKPROOF_PLAIN_SEQUENCES_H
+
+#include "packproof/kernel_abi.h"
+
+/* Whether a checked packing defines sequences: ids that jump back or lie beyond num_seqs do not. */
+int plain_has_sequences(const packproof_packing* packing);
+
+/* Row where sequence n begins, for n in 0..num_seqs (the end of the last one), into
+ * boundaries[num_seqs + 1]. Rows of a dense call are numbered through the batch. */
+void plain_fill_boundaries(const packproof_packing* packing, int64_t row_length,
+                           int64_t* boundaries);
+
+#endif
