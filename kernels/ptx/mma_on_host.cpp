@@ -7,14 +7,6 @@
 #include <bit>
 #include <cmath>
 
-// The sums are compiled twice, for processors with fused multiply-add and for those without, where
-// each becomes a library call; the bits are the same.
-#if defined(__x86_64__) && !defined(__FMA__)
-#define PACKPROOF_SIMT_CLONES __attribute__((target_clones("arch=haswell", "default")))
-#else
-#define PACKPROOF_SIMT_CLONES
-#endif
-
 namespace packproof::simt {
 namespace {
 
@@ -71,7 +63,7 @@ void unpack_tf32(const MmaCall& call, int lane, Matrices& m) {
   for (int i = 0; i < 2; ++i) m.b[t + 4 * i][g] = float_of_tf32(call.b[i]);
 }
 
-PACKPROOF_SIMT_CLONES void multiply_in_sequence(Matrices& m, int depth) {
+inline __attribute__((always_inline)) void multiply_rows(Matrices& m, int depth) {
   for (int row = 0; row < kRows; ++row) {
     float sum[kColumns];
     for (int column = 0; column < kColumns; ++column) sum[column] = m.d[row][column];
@@ -83,6 +75,21 @@ PACKPROOF_SIMT_CLONES void multiply_in_sequence(Matrices& m, int depth) {
     }
     for (int column = 0; column < kColumns; ++column) m.d[row][column] = sum[column];
   }
+}
+
+#if defined(__x86_64__)
+__attribute__((target("fma"))) void multiply_rows_with_fma(Matrices& m, int depth) {
+  multiply_rows(m, depth);
+}
+#endif
+
+// Without the instruction each multiply-add is a library call, five times as slow; the bits are the
+// same.
+void multiply_in_sequence(Matrices& m, int depth) {
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("fma")) return multiply_rows_with_fma(m, depth);
+#endif
+  multiply_rows(m, depth);
 }
 
 int exponent_of(double value) {
