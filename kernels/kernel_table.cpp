@@ -38,14 +38,15 @@ const char* unsupported_reason(const void* args, [[maybe_unused]] int32_t sm) {
 size_t no_workspace(const void*) { return 0; }
 
 template <typename Args, ArgumentCheck (*kCheck)(const Args&)>
-constexpr packproof_kernel forward_row(packproof_op op, const char* variant,
-                                       decltype(packproof_kernel::launch) launch) {
+constexpr packproof_kernel forward_row(
+    packproof_op op, const char* variant, decltype(packproof_kernel::launch) launch,
+    decltype(packproof_kernel::workspace_size) workspace = &no_workspace) {
   return {.struct_size = sizeof(packproof_kernel),
           .op = op,
           .direction = PACKPROOF_FORWARD,
           .variant = variant,
           .unsupported_reason = &unsupported_reason<Args, kCheck>,
-          .workspace_size = &no_workspace,
+          .workspace_size = workspace,
           .launch = launch,
           .device_metadata = PACKPROOF_CONTENTS_UNCHECKED,
           .reserved = 0};
@@ -64,6 +65,9 @@ constexpr packproof_kernel kKernels[] = {
                 check_recurrent_gated_delta_rule_update_fwd>(
         PACKPROOF_RECURRENT_GATED_DELTA_RULE_UPDATE, "recurrent_gated_delta_rule_update_fwd",
         launch_recurrent_gated_delta_rule_update_fwd),
+    forward_row<packproof_gated_delta_rule_fwd_args, check_chunk_gated_delta_rule_fwd>(
+        PACKPROOF_CHUNK_GATED_DELTA_RULE, "chunk_gated_delta_rule_fwd",
+        launch_chunk_gated_delta_rule_fwd, &chunk_gated_delta_rule_fwd_workspace),
     forward_row<packproof_gated_rms_norm_fwd_args, check_gated_rms_norm_fwd>(
         PACKPROOF_GATED_RMS_NORM, "gated_rms_norm_fwd", launch_gated_rms_norm_fwd),
 };

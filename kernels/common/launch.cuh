@@ -46,4 +46,20 @@ packproof_status launch(const LaunchConfig& config, packproof_message* message, 
 #endif
 }
 
+/// Multiprocessors of the current device; 1 on the host, where sharing staged data pays most. For
+/// choices that change no bit.
+inline int num_multiprocessors() {
+#ifdef __CUDACC__
+  int device = 0;
+  int count = 0;
+  if (cudaGetDevice(&device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) != cudaSuccess) {
+    return 1;
+  }
+  return count;
+#else
+  return 1;
+#endif
+}
+
 }  // namespace packproof

@@ -9,10 +9,11 @@ constexpr int64_t kMaxHeads = 65535;                       // the grid's second 
 constexpr int64_t kMaxSequences = int64_t{INT32_MAX} / 4;  // the first axis: at most 4 column tiles
 
 void check_head_sizes(ArgumentCheck& check, int64_t num_k_heads, int64_t num_v_heads,
-                      int64_t head_k_dim, int64_t head_v_dim) {
+                      int64_t head_k_dim, int64_t head_v_dim, int64_t unit) {
   const auto check_size = [&](const char* name, int64_t size) {
-    if (size >= 4 && size <= kMaxHeadSize && size % 4 == 0) return;
-    check.not_supported("expected %s to be a multiple of 4 from 4 to %lld, found %lld", name,
+    if (size >= unit && size <= kMaxHeadSize && size % unit == 0) return;
+    check.not_supported("expected %s to be a multiple of %lld from %lld to %lld, found %lld", name,
+                        static_cast<long long>(unit), static_cast<long long>(unit),
                         static_cast<long long>(kMaxHeadSize), static_cast<long long>(size));
   };
   check_size("K", head_k_dim);
@@ -54,17 +55,15 @@ void check_outputs_apart(ArgumentCheck& check, const Args& args, NamedTensor sta
                                                               state_in});
 }
 
-}  // namespace
-
-ArgumentCheck check_recurrent_gated_delta_rule_fwd(
-    const packproof_gated_delta_rule_fwd_args& args) {
-  ArgumentCheck check("recurrent_gated_delta_rule");
+/// What both forward ops demand; K and V are multiples of `unit`.
+void check_fwd(ArgumentCheck& check, const packproof_gated_delta_rule_fwd_args& args,
+               int64_t unit) {
   check.struct_size(args.struct_size, sizeof(args));
-  if (!check.ok()) return check;
+  if (!check.ok()) return;
   check.rank({"q", &args.q}, 4, "[B, T, Hk, K]");
   check.rank({"v", &args.v}, 4, "[B, T, Hv, V]");
   check.storage_dtype({"q", &args.q});
-  if (!check.ok()) return check;
+  if (!check.ok()) return;
 
   const int32_t dtype = args.q.dtype;
   const Axis batches{"B", args.q.shape[0]};
@@ -74,7 +73,7 @@ ArgumentCheck check_recurrent_gated_delta_rule_fwd(
   const Axis k_dim{"K", args.q.shape[3]};
   const Axis v_dim{"V", args.v.shape[3]};
   const Axis sequences{"N", args.packing.num_seqs};
-  check_head_sizes(check, k_heads.size, v_heads.size, k_dim.size, v_dim.size);
+  check_head_sizes(check, k_heads.size, v_heads.size, k_dim.size, v_dim.size, unit);
   check.tensor({"q", &args.q}, dtype, {batches, tokens, k_heads, k_dim});
   check.tensor({"k", &args.k}, dtype, {batches, tokens, k_heads, k_dim});
   check.tensor({"v", &args.v}, dtype, {batches, tokens, v_heads, v_dim});
@@ -92,6 +91,35 @@ ArgumentCheck check_recurrent_gated_delta_rule_fwd(
   check.at_most("N", sequences.size, kMaxSequences);
   check_outputs_apart(check, args, {"final_state", &args.final_state},
                       {"initial_state", &args.initial_state});
+}
+
+}  // namespace
+
+ArgumentCheck check_recurrent_gated_delta_rule_fwd(
+    const packproof_gated_delta_rule_fwd_args& args) {
+  ArgumentCheck check("recurrent_gated_delta_rule");
+  check_fwd(check, args, 4);
+  return check;
+}
+
+ArgumentCheck check_chunk_gated_delta_rule_fwd(const packproof_gated_delta_rule_fwd_args& args) {
+  ArgumentCheck check("chunk_gated_delta_rule");
+  check_fwd(check, args, 8);
+  if (!check.ok()) return check;
+  if (args.q.dtype == PACKPROOF_F32) {
+    check.not_supported("expected q in f16 or bf16, found f32");
+  }
+  if (args.chunk_size != 0 && args.chunk_size != 64) {
+    check.not_supported("expected chunk_size of 64 or 0, found %d", args.chunk_size);
+  }
+  // Grids have one axis: blocks for each chunk, window or sequence and head, at most 8 slices of V.
+  constexpr int64_t kMaxBlocks = int64_t{INT32_MAX} / 8;
+  check.at_most("T", args.q.shape[1], 64 * kMaxBlocks);
+  if (!check.ok()) return check;
+  const int64_t tiles = args.q.shape[0] * (args.q.shape[1] / 64 + 1) + args.packing.num_seqs;
+  check.at_most("sequences and chunks of 64 rows", tiles, kMaxBlocks);
+  if (!check.ok()) return check;
+  check.at_most("Hv times sequences and chunks of 64 rows", tiles * args.v.shape[2], kMaxBlocks);
   return check;
 }
 
@@ -113,7 +141,7 @@ ArgumentCheck check_recurrent_gated_delta_rule_update_fwd(
   const Axis k_dim{"K", args.q.shape[2]};
   const Axis v_dim{"V", args.v.shape[2]};
   const Axis slots{"S", args.state.shape[0]};
-  check_head_sizes(check, k_heads.size, v_heads.size, k_dim.size, v_dim.size);
+  check_head_sizes(check, k_heads.size, v_heads.size, k_dim.size, v_dim.size, 4);
   check.tensor({"q", &args.q}, dtype, {rows, k_heads, k_dim});
   check.tensor({"k", &args.k}, dtype, {rows, k_heads, k_dim});
   check.tensor({"v", &args.v}, dtype, {rows, v_heads, v_dim});

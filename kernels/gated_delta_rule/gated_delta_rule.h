@@ -5,13 +5,15 @@
 
 namespace packproof {
 
-// Argument checks read host memory only. K and V: multiples of 4 up to 256, else NOT_SUPPORTED.
+// Argument checks read host memory only. K and V: multiples of 4 (chunked: 8) up to 256, else
+// NOT_SUPPORTED; so is f32 in the chunked op.
 
 ArgumentCheck check_recurrent_gated_delta_rule_fwd(const packproof_gated_delta_rule_fwd_args& args);
 ArgumentCheck check_recurrent_gated_delta_rule_update_fwd(
     const packproof_gated_delta_rule_update_args& args);
+ArgumentCheck check_chunk_gated_delta_rule_fwd(const packproof_gated_delta_rule_fwd_args& args);
 
-// Table entries (packproof_kernel::launch). No workspace.
+// Table entries (packproof_kernel::launch). Only the chunked op takes a workspace.
 
 packproof_status launch_recurrent_gated_delta_rule_fwd(const void* args, void* workspace,
                                                        size_t workspace_bytes, void* stream,
@@ -19,5 +21,11 @@ packproof_status launch_recurrent_gated_delta_rule_fwd(const void* args, void* w
 packproof_status launch_recurrent_gated_delta_rule_update_fwd(const void* args, void* workspace,
                                                               size_t workspace_bytes, void* stream,
                                                               packproof_message* message);
+packproof_status launch_chunk_gated_delta_rule_fwd(const void* args, void* workspace,
+                                                   size_t workspace_bytes, void* stream,
+                                                   packproof_message* message);
+
+/// packproof_kernel::workspace_size; 0 for arguments that `launch` refuses.
+size_t chunk_gated_delta_rule_fwd_workspace(const void* args);
 
 }  // namespace packproof

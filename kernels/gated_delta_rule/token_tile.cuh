@@ -37,13 +37,14 @@ struct alignas(16) TokenTile {
   float beta[kMaxTokens];
 };
 
-/// exp(g), g given or -exp(A_log) softplus(a + dt_bias) (spec 2.5, step 5).
+/// g, given or -exp(A_log) softplus(a + dt_bias) (spec 2.5, step 5).
 template <typename T>
-__device__ float decay_of(const DeltaRuleTokens<T>& tokens, int64_t batch, int64_t row, int head) {
-  if (tokens.g.data != nullptr) return exp_f32(tokens.g.load(batch, row, head));
+__device__ float log_decay_of(const DeltaRuleTokens<T>& tokens, int64_t batch, int64_t row,
+                              int head) {
+  if (tokens.g.data != nullptr) return tokens.g.load(batch, row, head);
   const float rate = exp_f32(tokens.A_log.load(head));
   const float step = softplus_f32(tokens.a.load(batch, row, head) + tokens.dt_bias.load(head));
-  return exp_f32(-(rate * step));
+  return -(rate * step);
 }
 
 /// Copies `count` tokens from row `first` on, for value head `head`, zero beyond head_k_dim. All
@@ -62,7 +63,7 @@ __device__ void stage_tokens(const DeltaRuleTokens<T>& tokens, int64_t batch, in
     tile.k[token][element] = inside ? tokens.k.load(batch, first + token, key_head, element) : 0.0f;
   }
   for (int token = static_cast<int>(threadIdx.x); token < count; token += num_threads) {
-    tile.decay[token] = decay_of(tokens, batch, first + token, head);
+    tile.decay[token] = exp_f32(log_decay_of(tokens, batch, first + token, head));
     tile.beta[token] = tokens.beta.load(batch, first + token, head);
   }
 }

@@ -22,25 +22,38 @@ struct DeltaRuleCall {
   TestTensor q, k, v, g, a, A_log, dt_bias, beta, initial_state, output, final_state;
   float scale = 0.0f;
   int32_t qk_l2norm = 1;
+  packproof_op op = PACKPROOF_RECURRENT_GATED_DELTA_RULE;
 
   static constexpr double kUntouched = -77.0;
 
   /// Random values with slow gates and states; the output holds kUntouched.
   static DeltaRuleCall random(const packproof_packing& packing, int64_t num_batches,
-                              int64_t row_length, const DeltaRuleShape& shape, int32_t dtype) {
+                              int64_t row_length, const DeltaRuleShape& shape, int32_t dtype,
+                              uint64_t seed = 0) {
+    seed *= 100;
     const auto [k_heads, v_heads, k_dim, v_dim] = shape;
     DeltaRuleCall call;
     call.packing = packing;
-    call.q = TestTensor::random(dtype, {num_batches, row_length, k_heads, k_dim}, 1);
-    call.k = TestTensor::random(dtype, {num_batches, row_length, k_heads, k_dim}, 2);
-    call.v = TestTensor::random(dtype, {num_batches, row_length, v_heads, v_dim}, 3);
-    call.g = TestTensor::random(PACKPROOF_F32, {num_batches, row_length, v_heads}, 4, -0.05, 0.0);
-    call.beta = TestTensor::random(dtype, {num_batches, row_length, v_heads}, 5, 0.1, 0.9);
+    call.q = TestTensor::random(dtype, {num_batches, row_length, k_heads, k_dim}, seed + 1);
+    call.k = TestTensor::random(dtype, {num_batches, row_length, k_heads, k_dim}, seed + 2);
+    call.v = TestTensor::random(dtype, {num_batches, row_length, v_heads, v_dim}, seed + 3);
+    call.g =
+        TestTensor::random(PACKPROOF_F32, {num_batches, row_length, v_heads}, seed + 4, -0.05, 0.0);
+    call.beta = TestTensor::random(dtype, {num_batches, row_length, v_heads}, seed + 5, 0.1, 0.9);
     call.initial_state =
-        TestTensor::random(PACKPROOF_F32, {packing.num_seqs, v_heads, k_dim, v_dim}, 6);
+        TestTensor::random(PACKPROOF_F32, {packing.num_seqs, v_heads, k_dim, v_dim}, seed + 6);
     call.output = TestTensor(dtype, {num_batches, row_length, v_heads, v_dim});
     call.output.fill(kUntouched);
     call.final_state = TestTensor(PACKPROOF_F32, {packing.num_seqs, v_heads, k_dim, v_dim});
+    return call;
+  }
+
+  /// The same for the chunked op.
+  static DeltaRuleCall chunked(const packproof_packing& packing, int64_t num_batches,
+                               int64_t row_length, const DeltaRuleShape& shape, int32_t dtype,
+                               uint64_t seed = 0) {
+    DeltaRuleCall call = random(packing, num_batches, row_length, shape, dtype, seed);
+    call.op = PACKPROOF_CHUNK_GATED_DELTA_RULE;
     return call;
   }
 
@@ -65,7 +78,7 @@ struct DeltaRuleCall {
   }
 
   LaunchResult launch(const packproof_library& library = fastest_library()) const {
-    return launch_on(library, PACKPROOF_RECURRENT_GATED_DELTA_RULE, args());
+    return launch_on(library, op, args());
   }
 };
 

@@ -1,7 +1,10 @@
 #pragma once
 
+#include "kernels/testing/test_memory.h"
 #include "packproof/kernel_abi.h"
 
+#include <cstddef>
+#include <memory>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -48,11 +51,24 @@ struct LaunchResult {
   std::string sentence;
 };
 
+/// Memory for one call's workspace, full of NaN. It stays until the next call, since a device may
+/// still be at work when `launch` returns.
+inline void* test_workspace(std::size_t bytes) {
+  constexpr std::size_t kAlignment = 256;
+  static TestVector<unsigned char> memory;
+  memory.assign(bytes + kAlignment, 0xff);
+  void* address = memory.data();
+  std::size_t space = memory.size();
+  return bytes == 0 ? nullptr : std::align(kAlignment, bytes, address, space);
+}
+
 template <typename Args>
 LaunchResult launch_on(const packproof_library& library, packproof_op op, const Args& args) {
   packproof_message message{};
+  const packproof_kernel& kernel = kernel_of(library, op);
+  const std::size_t bytes = kernel.workspace_size(&args);
   const packproof_status status =
-      kernel_of(library, op).launch(&args, nullptr, 0, nullptr, &message);
+      kernel.launch(&args, test_workspace(bytes), bytes, nullptr, &message);
   return {status, message.text};
 }
 

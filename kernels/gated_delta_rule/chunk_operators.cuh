@@ -1,0 +1,222 @@
+#pragma once
+
+#include "kernels/common/math.cuh"
+#include "kernels/common/platform.cuh"
+#include "kernels/gated_delta_rule/chunk_fragments.cuh"
+#include "kernels/gated_delta_rule/chunk_tile.cuh"
+#include "kernels/gated_delta_rule/token_tile.cuh"
+
+#include <cstdint>
+
+namespace packproof {
+
+/// What a chunk of one value head does to values and states, spec 3.2 without H and V:
+///
+///   A = (I + M)^-1,  M_ij = beta_i D_ij k_i.k_j (i > j)      P_ij = D_ij q_i.k_j (i >= j)
+///   D_ij = exp(gamma_i - gamma_j)      gamma: sum of the log gates from the sequence's start in the
+///                                      chunk
+///
+/// The order of the rows is the tile's; rows of zeros have beta = 0 and gamma of the row before.
+template <typename T>
+struct alignas(16) ChunkOperators {
+  TriangularBlocks<T> solve;     ///< A
+  TriangularBlocks<T> attend;    ///< P, without the scale
+  float from_start[kChunkRows];  ///< exp(gamma_i)
+  float to_end[kChunkRows];      ///< exp(gamma_last - gamma_i), last of the sequence's rows here
+  float beta[kChunkRows];
+};
+
+/// K K^T and Q K^T of the 16 rows of one warp with the blocks of their sequence up to their own.
+struct KeyProducts {
+  float kk[kChunkBlocks][2][4];
+  float qk[kChunkBlocks][2][4];
+};
+
+/// Shared memory in which the operators of one head take shape.
+struct alignas(16) OperatorScratch {
+  float m[kChunkRows][kChunkRows + 8];  // rows 8 banks apart, for stores of pairs
+  float log_decay[kChunkRows];
+  float gamma[kChunkRows];
+};
+
+/// One warp for each block of rows; a thread for each column of A.
+inline constexpr int kOperatorThreads = 32 * kChunkBlocks;
+
+template <typename T, int kColumns>
+__device__ __forceinline__ void multiply_keys(const RowTile<T, kColumns>& q,
+                                              const RowTile<T, kColumns>& k,
+                                              const TileBlock* blocks, KeyProducts& products) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int own = static_cast<int>(threadIdx.x) / 32;
+  const int first = blocks[own].first_block;
+#pragma unroll
+  for (int other = 0; other < kChunkBlocks; ++other) {
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        products.kk[other][n][e] = 0.0f;
+        products.qk[other][n][e] = 0.0f;
+      }
+    }
+  }
+#pragma unroll 2
+  for (int column = 0; column < kColumns; column += 16) {
+    uint32_t own_k[4], own_q[4];
+    load_left(k, kBlockRows * own, column, lane, own_k);
+    load_left(q, kBlockRows * own, column, lane, own_q);
+#pragma unroll
+    for (int other = 0; other < kChunkBlocks; ++other) {
+      if (other < first || other > own) continue;
+      uint32_t keys[4];
+      load_right_transposed(k, kBlockRows * other, column, lane, keys);
+      multiply_add<T>(products.kk[other], own_k, keys);
+      multiply_add<T>(products.qk[other], own_q, keys);
+    }
+  }
+}
+
+/// g below -128 decays to exactly 0 as it is; bounded, it leaves more bits of gamma to its
+/// neighbours, and -infinity gives no NaN as a difference.
+__device__ inline float bounded_log_decay(float g) { return g < -128.0f ? -128.0f : g; }
+
+/// The log gates and beta of the tile's rows.
+template <typename T>
+__device__ __forceinline__ void load_gates(const DeltaRuleTokens<T>& tokens,
+                                           const TileBlock* blocks, int head,
+                                           OperatorScratch& scratch, ChunkOperators<T>& operators) {
+  const int r = static_cast<int>(threadIdx.x);
+  if (r >= kChunkRows) return;
+  const TileBlock& block = blocks[r / kBlockRows];
+  const bool holds_token = r % kBlockRows < block.rows;
+  const int64_t row = block.first_row + r % kBlockRows;
+  scratch.log_decay[r] =
+      holds_token ? bounded_log_decay(log_decay_of(tokens, block.batch, row, head)) : 0.0f;
+  operators.beta[r] = holds_token ? tokens.beta.load(block.batch, row, head) : 0.0f;
+}
+
+/// gamma_i, from the start of the sequence's rows in this tile.
+__device__ __forceinline__ void sum_gates(const TileBlock* blocks, OperatorScratch& scratch) {
+  const int r = static_cast<int>(threadIdx.x);
+  if (r >= kChunkRows) return;
+  float gamma = 0.0f;
+  for (int j = kBlockRows * blocks[r / kBlockRows].first_block; j <= r; ++j) {
+    gamma += scratch.log_decay[j];
+  }
+  scratch.gamma[r] = gamma;
+}
+
+/// The decays of rows, M, and P.
+template <typename T>
+__device__ __forceinline__ void apply_gates(const TileBlock* blocks, const KeyProducts& products,
+                                            OperatorScratch& scratch,
+                                            ChunkOperators<T>& operators) {
+  const int thread = static_cast<int>(threadIdx.x);
+  const int lane = thread % 32;
+  const int own = thread / 32;
+  if (thread < kChunkRows) {
+    const TileBlock& block = blocks[thread / kBlockRows];
+    const float gamma = scratch.gamma[thread];
+    const float gamma_last = scratch.gamma[kBlockRows * block.end_block - 1];
+    operators.from_start[thread] = exp_f32(gamma);
+    operators.to_end[thread] = exp_f32(gamma_last - gamma);
+  }
+  const int first = blocks[own].first_block;
+#pragma unroll
+  for (int other = 0; other < kChunkBlocks; ++other) {
+    if (other < first || other > own) continue;
+    float attend[2][4];
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+#pragma unroll
+      for (int half = 0; half < 2; ++half) {
+        const int i = kBlockRows * own + lane / 4 + 8 * half;
+        const int j = kBlockRows * other + 8 * n + lane % 4 * 2;
+        const float gamma = scratch.gamma[i];
+        const float beta = operators.beta[i];
+        float m[2];
+#pragma unroll
+        for (int e = 0; e < 2; ++e) {
+          // Above the diagonal the difference is positive and its exponential may be infinite.
+          const bool is_past = i >= j + e;
+          const float decay = exp_f32(is_past ? gamma - scratch.gamma[j + e] : 0.0f);
+          m[e] = beta * (decay * products.kk[other][n][2 * half + e]);
+          attend[n][2 * half + e] = is_past ? decay * products.qk[other][n][2 * half + e] : 0.0f;
+        }
+        *reinterpret_cast<float2*>(&scratch.m[i][j]) = make_float2(m[0], m[1]);
+      }
+    }
+    store_piece(round_to_right_transposed<T>(attend), operators.attend.of_lane(own, other, lane));
+  }
+}
+
+/// Column `column` of A by forward substitution, A_i = e_i - sum_{p < i} M_ip A_p, in one thread.
+/// Rows of other sequences are not touched.
+template <typename T>
+__device__ __forceinline__ void solve_column(const TileBlock* blocks,
+                                             const OperatorScratch& scratch, int column,
+                                             TriangularBlocks<T>& solve) {
+  const int own = column / kBlockRows;
+  const int end = blocks[own].end_block;
+  float a[kChunkRows] = {};
+#pragma unroll
+  for (int row_block = 0; row_block < kChunkBlocks; ++row_block) {
+    if (row_block < own || row_block >= end) continue;
+    float x[kBlockRows];
+#pragma unroll
+    for (int i = 0; i < kBlockRows; ++i) {
+      x[i] = kBlockRows * row_block + i == column ? 1.0f : 0.0f;
+    }
+#pragma unroll
+    for (int other = 0; other < row_block; ++other) {
+      if (other < own) continue;
+#pragma unroll
+      for (int p = kBlockRows * other; p < kBlockRows * (other + 1); p += 4) {
+#pragma unroll
+        for (int i = 0; i < kBlockRows; ++i) {
+          const float* m = &scratch.m[kBlockRows * row_block + i][p];
+          const float4 four = *reinterpret_cast<const float4*>(m);
+          x[i] = fmaf(-four.x, a[p], x[i]);
+          x[i] = fmaf(-four.y, a[p + 1], x[i]);
+          x[i] = fmaf(-four.z, a[p + 2], x[i]);
+          x[i] = fmaf(-four.w, a[p + 3], x[i]);
+        }
+      }
+    }
+#pragma unroll
+    for (int i = 1; i < kBlockRows; ++i) {
+#pragma unroll
+      for (int p = 0; p < i; ++p) {
+        x[i] = fmaf(-scratch.m[kBlockRows * row_block + i][kBlockRows * row_block + p], x[p], x[i]);
+      }
+    }
+    T* block = solve.element[TriangularBlocks<T>::block(row_block, own)];
+#pragma unroll
+    for (int i = 0; i < kBlockRows; ++i) {
+      a[kBlockRows * row_block + i] = x[i];
+      block[TriangularBlocks<T>::place(i, column % kBlockRows)] = from_float<T>(x[i]);
+    }
+  }
+}
+
+/// The operators of value head `head`, by the kOperatorThreads threads of a block that hold
+/// `products` of its key head. On return they are complete for all threads; the caller synchronises
+/// between their last use and the next call.
+template <typename T>
+__device__ __forceinline__ void prepare_operators(const DeltaRuleTokens<T>& tokens,
+                                                  const TileBlock* blocks,
+                                                  const KeyProducts& products, int head,
+                                                  OperatorScratch& scratch,
+                                                  ChunkOperators<T>& operators) {
+  load_gates(tokens, blocks, head, scratch, operators);
+  __syncthreads();  // every row's gate stands
+  sum_gates(blocks, scratch);
+  __syncthreads();  // every row's gamma stands
+  apply_gates(blocks, products, scratch, operators);
+  __syncthreads();  // M is complete
+  const int column = static_cast<int>(threadIdx.x);
+  if (column < kChunkRows) solve_column(blocks, scratch, column, operators.solve);
+  __syncthreads();  // A is complete
+}
+
+}  // namespace packproof

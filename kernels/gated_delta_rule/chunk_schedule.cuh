@@ -1,0 +1,101 @@
+#pragma once
+
+#include "kernels/common/platform.cuh"
+#include "kernels/gated_delta_rule/chunk_tile.cuh"
+
+#include <cstdint>
+
+namespace packproof {
+
+// How the chunked rule splits a pack. A sequence of more than 64 rows is cut into chunks of 64 from
+// its own start; consecutive sequences of at most 64 rows share windows of 64 rows, each from a
+// multiple of 16 on. What a sequence computes depends on its own length alone, so nothing here
+// changes a bit of it.
+
+/// A sequence of several chunks; its chunks are numbered from first_chunk on in the workspace.
+struct LongSequence {
+  int32_t sequence;
+  int32_t num_chunks;
+  int32_t first_chunk;
+};
+
+struct ChunkOfSequence {
+  int32_t sequence;
+  int32_t index;
+};
+
+/// Sequences first .. first + count - 1, 1 to 4 of them.
+struct Window {
+  int32_t first;
+  int32_t count;
+};
+
+struct ScheduleCounts {
+  int32_t num_long;
+  int32_t num_chunks;
+  int32_t num_windows;
+};
+
+/// The schedule in device memory, written by chunk_schedule.
+struct Schedule {
+  ScheduleCounts* counts;
+  LongSequence* in_order;       ///< By sequence, hence by first_chunk.
+  LongSequence* longest_first;  ///< The same, nearly sorted by falling length.
+  ChunkOfSequence* chunks;
+  Window* windows;
+};
+
+inline constexpr int kMaxScheduleThreads = 1024;
+
+/// Lengths of sequences where both the host and the device read them.
+struct SequenceLengths {
+  const void* cu_seqlens;  ///< Null: dense.
+  bool cu_seqlens_is_i64;
+  int64_t num_seqs;
+  int64_t row_length;
+
+  __host__ __device__ int64_t boundary(int64_t index) const {
+    return cu_seqlens_is_i64 ? static_cast<const int64_t*>(cu_seqlens)[index]
+                             : static_cast<const int32_t*>(cu_seqlens)[index];
+  }
+
+  __host__ __device__ int64_t length(int64_t sequence) const {
+    if (cu_seqlens == nullptr) return row_length;
+    return boundary(sequence + 1) - boundary(sequence);
+  }
+};
+
+/// Windows do not reach over the ranges of two threads: each walks its own sequences alone.
+__host__ __device__ inline int schedule_threads(int64_t num_seqs) {
+  const int64_t full_warps = (num_seqs + 31) / 32 * 32;
+  return full_warps < kMaxScheduleThreads ? static_cast<int>(full_warps) : kMaxScheduleThreads;
+}
+
+/// Calls visit.long_sequence(n, num_chunks) and visit.window(first, count) for the sequences of one
+/// thread, in order.
+template <typename Visit>
+__host__ __device__ void walk_sequences(const SequenceLengths& lengths, int thread, int num_threads,
+                                        Visit& visit) {
+  const int64_t per_thread = (lengths.num_seqs + num_threads - 1) / num_threads;
+  const int64_t begin = thread * per_thread;
+  const int64_t end = begin + per_thread < lengths.num_seqs ? begin + per_thread : lengths.num_seqs;
+  int64_t open = begin;  // First sequence of the window that is being filled.
+  int blocks = 0;        // Of that window; 0: none is open.
+  for (int64_t n = begin; n < end; ++n) {
+    const int64_t length = lengths.length(n);
+    const bool is_long = length > kChunkRows;
+    if (blocks > 0 && (is_long || blocks + blocks_of(length) > kChunkBlocks)) {
+      visit.window(open, n - open);
+      blocks = 0;
+    }
+    if (is_long) {
+      visit.long_sequence(n, (length + kChunkRows - 1) / kChunkRows);
+      continue;
+    }
+    if (blocks == 0) open = n;
+    blocks += blocks_of(length);
+  }
+  if (blocks > 0) visit.window(open, end - open);
+}
+
+}  // namespace packproof

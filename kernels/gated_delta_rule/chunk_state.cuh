@@ -1,0 +1,245 @@
+#pragma once
+
+#include "kernels/common/load_store.cuh"
+#include "kernels/common/platform.cuh"
+#include "kernels/gated_delta_rule/chunk_fragments.cuh"
+#include "kernels/gated_delta_rule/chunk_operators.cuh"
+#include "kernels/gated_delta_rule/chunk_tile.cuh"
+
+#include <cstdint>
+
+namespace packproof {
+
+inline constexpr int kWarpColumns = 16;  ///< Of V, hence of the state, that one warp owns.
+
+/// The rows of one sequence in a tile.
+struct TileRows {
+  int first_block;
+  int num_blocks;
+  int rows;
+};
+
+/// Sixteen columns of one head's state S [K, V] as the accumulators S^T of one warp, in float, and
+/// the chunked rule of spec 3.2 on them. Columns never meet, so warps do not either:
+///
+///   X = diag(beta) (V - diag(Gam) K H)     Delta = A X     O = diag(Gam) Q H + P Delta
+///   H' = Gam_last H + K^T diag(exp(gamma_last - gamma)) Delta
+///
+/// all transposed. As factors, H, X, Delta and the decayed Delta are rounded to the storage type T;
+/// A and P were; sums and the carried state are float. Lane 4 g + t holds keys 8 n + 2 t, + 1 of
+/// columns g and g + 8 in s_[n / 2][n % 2].
+template <typename T, int kKeys>
+class ChunkState {
+ public:
+  /// The state of `head` of `sequence`, column first_column on, or zeros where there is none.
+  __device__ __forceinline__ void load(const StridedView<const float, 4>& view, int64_t sequence,
+                                       int head, int first_column, int head_k_dim, int head_v_dim) {
+    is_zero_ = view.data == nullptr;
+    for_each_element([&](float& element, int key, int column) {
+      const bool exists = !is_zero_ && key < head_k_dim && first_column + column < head_v_dim;
+      element = exists ? *view.at(sequence, head, key, first_column + column) : 0.0f;
+    });
+  }
+
+  __device__ __forceinline__ void store(const StridedView<float, 4>& view, int64_t sequence,
+                                        int head, int first_column, int head_k_dim,
+                                        int head_v_dim) {
+    if (view.data == nullptr) return;
+    for_each_element([&](const float& element, int key, int column) {
+      if (key < head_k_dim && first_column + column < head_v_dim) {
+        *view.at(sequence, head, key, first_column + column) = element;
+      }
+    });
+  }
+
+  /// Takes the state over the rows of one sequence; `output` becomes O^T / scale by blocks.
+  /// `column` is the warp's first one in `v`. A state that nobody asks for is not carried on.
+  template <typename ValueTile>
+  __device__ __forceinline__ void advance(const RowTile<T, kKeys>& q, const RowTile<T, kKeys>& k,
+                                          const ValueTile& v, const ChunkOperators<T>& operators,
+                                          const TileRows& rows, int column, bool carry,
+                                          float (&output)[kChunkBlocks][2][4]) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+    float x[kChunkBlocks][2][4];
+    set_zero(x);
+    set_zero(output);
+    if (!is_zero_) {
+      // With 256 keys the registers do not hold both results beside the state.
+      if constexpr (kKeys <= 128) {
+        read<true, true>(q, k, rows, lane, output, x);
+      } else {
+        read<false, true>(q, k, rows, lane, output, x);
+      }
+    }
+    uint32_t corrections[kChunkBlocks][4];  // X^T
+#pragma unroll
+    for (int block = 0; block < kChunkBlocks; ++block) {
+      if (block >= rows.num_blocks) continue;
+      const int row = kBlockRows * (rows.first_block + block);
+      float values[2][4];
+      load_transposed<T>(v, row, column, lane, values);
+      for_each_row(row, lane, [&](int n, int e, int i) {
+        const float predicted = operators.from_start[i] * x[block][n][e];
+        x[block][n][e] = operators.beta[i] * (values[n][e] - predicted);
+      });
+      round_to_left<T>(x[block], corrections[block]);
+    }
+
+    uint32_t deltas[kChunkBlocks][4];   // Delta^T
+    uint32_t updates[kChunkBlocks][4];  // the same, decayed to the chunk's end
+#pragma unroll
+    for (int block = 0; block < kChunkBlocks; ++block) {
+      if (block >= rows.num_blocks) continue;
+      const int row_block = rows.first_block + block;
+      float delta[2][4] = {};
+#pragma unroll
+      for (int past = 0; past <= block; ++past) {
+        uint32_t solve[4];
+        load_right_transposed(operators.solve, row_block, rows.first_block + past, lane, solve);
+        multiply_add<T>(delta, corrections[past], solve);
+      }
+      round_to_left<T>(delta, deltas[block]);
+      for_each_row(kBlockRows * row_block, lane,
+                   [&](int n, int e, int i) { delta[n][e] *= operators.to_end[i]; });
+      round_to_left<T>(delta, updates[block]);
+    }
+
+    if constexpr (kKeys > 128) {
+      if (!is_zero_) read<true, false>(q, k, rows, lane, output, x);
+    }
+#pragma unroll
+    for (int block = 0; block < kChunkBlocks; ++block) {
+      if (block >= rows.num_blocks) continue;
+      const int row_block = rows.first_block + block;
+      for_each_row(kBlockRows * row_block, lane,
+                   [&](int n, int e, int i) { output[block][n][e] *= operators.from_start[i]; });
+#pragma unroll
+      for (int past = 0; past <= block; ++past) {
+        uint32_t attend[4];
+        load_right_transposed(operators.attend, row_block, rows.first_block + past, lane, attend);
+        multiply_add<T>(output[block], deltas[past], attend);
+      }
+    }
+    if (carry) update(k, operators, rows, lane, updates);
+  }
+
+ private:
+  template <typename Visit>
+  __device__ __forceinline__ void for_each_element(Visit visit) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int i = 0; i < kKeys / 2; ++i) {
+      const int e = i % 4;
+      visit(s_[i / 8][i / 4 % 2][e], i / 4 * 8 + lane % 4 * 2 + e % 2, lane / 4 + e / 2 * 8);
+    }
+  }
+
+  /// Calls visit(n, e, i) with the tile's row i that element [n][e] of a transposed block holds.
+  template <typename Visit>
+  __device__ __forceinline__ static void for_each_row(int first_row, int lane, Visit visit) {
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) visit(n, e, first_row + 8 * n + lane % 4 * 2 + e % 2);
+    }
+  }
+
+  __device__ __forceinline__ static void set_zero(float (&blocks)[kChunkBlocks][2][4]) {
+#pragma unroll
+    for (int i = 0; i < kChunkBlocks * 8; ++i) blocks[i / 8][i / 4 % 2][i % 4] = 0.0f;
+  }
+
+  /// output += H^T Q^T and x += H^T K^T, H rounded.
+  template <bool kOutput, bool kPrediction>
+  __device__ __forceinline__ void read(const RowTile<T, kKeys>& q, const RowTile<T, kKeys>& k,
+                                       const TileRows& rows, int lane,
+                                       float (&output)[kChunkBlocks][2][4],
+                                       float (&x)[kChunkBlocks][2][4]) const {
+#pragma unroll
+    for (int key = 0; key < kKeys; key += 16) {
+      uint32_t state[4];
+      round_to_left<T>(s_[key / 16], state);
+#pragma unroll
+      for (int block = 0; block < kChunkBlocks; ++block) {
+        if (block >= rows.num_blocks) continue;
+        const int row = kBlockRows * (rows.first_block + block);
+        uint32_t right[4];
+        if constexpr (kPrediction) {
+          load_right_transposed(k, row, key, lane, right);
+          multiply_add<T>(x[block], state, right);
+        }
+        if constexpr (kOutput) {
+          load_right_transposed(q, row, key, lane, right);
+          multiply_add<T>(output[block], state, right);
+        }
+      }
+    }
+  }
+
+  /// H^T <- Gam_last H^T + updates^T K.
+  __device__ __forceinline__ void update(const RowTile<T, kKeys>& k,
+                                         const ChunkOperators<T>& operators, const TileRows& rows,
+                                         int lane, const uint32_t (&updates)[kChunkBlocks][4]) {
+    const int last = kBlockRows * (rows.first_block + rows.num_blocks) - 1;
+    const float decay = operators.from_start[last];
+#pragma unroll
+    for (int key = 0; key < kKeys; key += 16) {
+      float(&s)[2][4] = s_[key / 16];
+#pragma unroll
+      for (int e = 0; e < 8; ++e) s[e / 4][e % 4] *= decay;
+#pragma unroll
+      for (int block = 0; block < kChunkBlocks; ++block) {
+        if (block >= rows.num_blocks) continue;
+        uint32_t keys[4];
+        load_right(k, kBlockRows * (rows.first_block + block), key, lane, keys);
+        multiply_add<T>(s, updates[block], keys);
+      }
+    }
+    is_zero_ = false;
+  }
+
+  float s_[kKeys / 16][2][4];
+  bool is_zero_ = true;
+};
+
+/// Rounds scale O and writes the warp's 16 columns of it: through `v`, whose values of these rows
+/// and columns the warp no longer needs, so that a row is written in pieces of 16 bytes.
+template <typename T, typename ValueTile>
+__device__ __forceinline__ void store_output(const float (&output)[kChunkBlocks][2][4], float scale,
+                                             const TileRows& rows, int column, ValueTile& v,
+                                             T* first, int64_t row_stride, int64_t column_stride,
+                                             int num_columns, bool aligned) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  __syncwarp();  // all lanes have read the values
+#pragma unroll
+  for (int block = 0; block < kChunkBlocks; ++block) {
+    if (block >= rows.num_blocks) continue;
+    const int row = kBlockRows * (rows.first_block + block);
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        v.row[row + 8 * n + lane % 4 * 2 + e % 2][column + lane / 4 + e / 2 * 8] =
+            from_float<T>(scale * output[block][n][e]);
+      }
+    }
+  }
+  __syncwarp();  // the rows are complete
+#pragma unroll
+  for (int block = 0; block < kChunkBlocks; ++block) {
+    const int row = kBlockRows * block + lane / 2;
+    const int piece = lane % 2 * kPieceElements;
+    if (row >= rows.rows || piece >= num_columns) continue;
+    const T* from = &v.row[kBlockRows * rows.first_block + row][column + piece];
+    T* to = first + row * row_stride + piece * column_stride;
+    if (aligned) {
+      store_piece(load_piece(from), to);
+    } else {
+#pragma unroll
+      for (int e = 0; e < kPieceElements; ++e) to[e * column_stride] = from[e];
+    }
+  }
+  __syncwarp();  // the rows may be overwritten
+}
+
+}  // namespace packproof
