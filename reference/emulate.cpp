@@ -24,9 +24,15 @@ Result<TensorMap> emulate_tokens(const OpCallReader& reader, EmulatedPrecision p
   PACKPROOF_CHECK_OK(reader.check_names());
   const OpCall& call = reader.call();
   const bool chunked = call.op == Op::kChunkGatedDeltaRule;
-  if ((!chunked && call.op != Op::kRecurrentGatedDeltaRule) ||
-      call.direction != Direction::kForward) {
-    return reader.refusal("expected the forward of a delta rule over tokens to emulate");
+  const bool forward = call.direction == Direction::kForward;
+  if (!chunked && (call.op != Op::kRecurrentGatedDeltaRule || !forward)) {
+    return reader.refusal(
+        "expected the chunked delta rule, or the forward of the recurrent one, to emulate");
+  }
+  if (!forward) {
+    PACKPROOF_TRY(OpResult gradients,
+                  evaluate_gated_delta_rule_bwd(reader, chunked_rounding(format_of(precision))));
+    return std::move(gradients.outputs);
   }
   PACKPROOF_TRY(const DeltaRuleInputs inputs, read_delta_rule_tokens(reader));
   const std::vector<int64_t> states = inputs.state_shape(inputs.problem.num_seqs());
@@ -53,7 +59,7 @@ Result<TensorMap> emulate_tokens(const OpCallReader& reader, EmulatedPrecision p
 
 Result<TensorMap> emulate(const OpCall& call, EmulatedPrecision precision) {
   try {
-    return emulate_tokens(OpCallReader(call), precision);
+    return emulate_tokens(OpCallReader(call, false), precision);
   } catch (const std::bad_alloc&) {
     return infrastructure_error(std::string(name_of(call.op)) + ": memory ran out");
   }

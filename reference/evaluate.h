@@ -4,6 +4,7 @@
 #include "harness/core/result.h"
 #include "reference/op_call_reader.h"
 #include "reference/reference.h"
+#include "reference/rounding.h"
 
 namespace packproof::reference {
 
@@ -19,7 +20,8 @@ Result<TensorMap> emulate(const OpCall& call, EmulatedPrecision precision);
 Result<OpResult> evaluate_causal_conv1d(const OpCallReader& reader);
 Result<OpResult> evaluate_causal_conv1d_update(const OpCallReader& reader);
 Result<OpResult> evaluate_gated_delta_rule(const OpCallReader& reader);
-Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader);
+Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader,
+                                               const DeltaRuleRounding& rounding = {});
 Result<OpResult> evaluate_gated_delta_rule_update(const OpCallReader& reader);
 Result<OpResult> evaluate_norm(const OpCallReader& reader);
 Result<OpResult> evaluate_gate(const OpCallReader& reader);

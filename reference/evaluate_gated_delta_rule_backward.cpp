@@ -76,7 +76,7 @@ DeltaRuleGradients places(TensorMap& tensors, Tensor& d_g) {
 /// what its running sums over decays lose.
 void differentiate(const OpCall& call, const DeltaRuleInputs& inputs,
                    const DeltaRuleCotangents& cotangents, const DeltaRuleGradients& gradients,
-                   const DeltaRuleGradients* bounds) {
+                   const DeltaRuleGradients* bounds, const DeltaRuleRounding& rounding) {
   const DeltaRuleProblem& problem = inputs.problem;
   if (call.op != Op::kChunkGatedDeltaRule) {
     gated_delta_rule_derived_backward(problem, cotangents, gradients, bounds, inputs.g_errors());
@@ -88,7 +88,8 @@ void differentiate(const OpCall& call, const DeltaRuleInputs& inputs,
     gated_delta_rule_derived_backward(problem, cotangents, {}, bounds, g_error.data());
   }
   std::vector<double> magnitude(g_error.size(), 0.0);
-  gated_delta_rule_chunked_backward(problem, chunk_size, cotangents, gradients, magnitude.data());
+  gated_delta_rule_chunked_backward(problem, chunk_size, cotangents, gradients, magnitude.data(),
+                                    rounding);
   const double units = chunked_g_gradient_units(problem, chunk_size);
   for (std::size_t i = 0; bounds != nullptr && i < magnitude.size(); ++i) {
     bounds->g[i] += kFloat32Unit * units * magnitude[i];
@@ -97,7 +98,8 @@ void differentiate(const OpCall& call, const DeltaRuleInputs& inputs,
 
 }  // namespace
 
-Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader) {
+Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader,
+                                               const DeltaRuleRounding& rounding) {
   PACKPROOF_TRY(const DeltaRuleInputs inputs, read_delta_rule_tokens(reader));
   PACKPROOF_TRY(const Tensor d_output, reader.values("d_output", inputs.v.shape(), inputs.owned));
   Tensor d_final_state;
@@ -125,7 +127,7 @@ Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader) {
       d_output.values<double>().data(),
       reader.has("d_final_state") ? d_final_state.values<double>().data() : nullptr};
   differentiate(reader.call(), inputs, cotangents, gradients,
-                reader.wants_bounds() ? &bounds : nullptr);
+                reader.wants_bounds() ? &bounds : nullptr, rounding);
   if (inputs.gate_in_op()) {
     through_gate(inputs, d_g, d_g_bound, result);
   } else if (reader.wants("d_g")) {

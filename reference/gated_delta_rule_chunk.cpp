@@ -7,12 +7,9 @@ namespace packproof::reference {
 
 DeltaRuleChunk::DeltaRuleChunk(ChunkInputs inputs, Matrix entry_state,
                                const DeltaRuleRounding& rounding)
-    : in_(std::move(inputs)), entry_(std::move(entry_state)) {
+    : in_(std::move(inputs)), rounding_(rounding), entry_(std::move(entry_state)) {
   const int64_t m = in_.length();
-  const auto operand = [&](const Matrix& x) {
-    return x.mapped([&](double value) { return round_to(rounding.operand, value); });
-  };
-  form_decays(rounding);
+  form_decays();
   mixing_ = Matrix(m, m);
   scores_ = Matrix(m, m);
   for (int64_t i = 0; i < m; ++i) {
@@ -41,18 +38,22 @@ DeltaRuleChunk::DeltaRuleChunk(ChunkInputs inputs, Matrix entry_state,
   exit_state_ = exit_state_.mapped([&](double value) { return round_to(rounding.state, value); });
 }
 
+Matrix DeltaRuleChunk::operand(const Matrix& x) const {
+  return x.mapped([&](double value) { return round_to(rounding_.operand, value); });
+}
+
 // gamma_i - gamma_j is summed from j + 1 to i, which keeps its digits when gamma is large; above the
 // diagonal it would be positive and overflow, so nothing is formed there.
-void DeltaRuleChunk::form_decays(const DeltaRuleRounding& rounding) {
+void DeltaRuleChunk::form_decays() {
   const int64_t m = in_.length();
   decay_ = Matrix(m, m);
   double gamma = 0.0;
   for (int64_t i = 0; i < m; ++i) {
     gamma += in_.g[static_cast<std::size_t>(i)];
-    total_.push_back(std::exp(round_to(rounding.gate, gamma)));
+    total_.push_back(std::exp(round_to(rounding_.gate, gamma)));
     double between = 0.0;
     for (int64_t j = i; j >= 0; --j) {
-      decay_(i, j) = std::exp(round_to(rounding.gate, between));
+      decay_(i, j) = std::exp(round_to(rounding_.gate, between));
       between += in_.g[static_cast<std::size_t>(j)];
     }
   }
@@ -71,16 +72,18 @@ void DeltaRuleChunk::form_inverse() {
   }
 }
 
-ChunkGradients DeltaRuleChunk::backward(const Matrix& d_output, const Matrix& d_exit) const {
+ChunkGradients DeltaRuleChunk::backward(const Matrix& d_output, const Matrix& d_exit_state) const {
   const int64_t m = in_.length();
   const double s = in_.scale;
-  const Matrix k_tail = in_.k.scaled_rows(tail_);
-  const Matrix d_o_total = d_output.scaled_rows(total_);
+  const Matrix entry = operand(entry_);
+  const Matrix d_exit = operand(d_exit_state);
+  const Matrix k_tail = operand(in_.k.scaled_rows(tail_));
+  const Matrix d_o_total = operand(d_output.scaled_rows(total_));
 
-  const Matrix d_delta = scores_.transposed() * d_output + k_tail * d_exit;
+  const Matrix d_delta = operand(scores_.transposed() * d_output + k_tail * d_exit);
   ChunkGradients result;
-  result.entry_state =
-      total_.back() * d_exit + s * (in_.q.transposed() * d_o_total) - w_.transposed() * d_delta;
+  result.entry_state = total_.back() * d_exit_state + s * (in_.q.transposed() * d_o_total) -
+                       w_.transposed() * d_delta;
 
   // R: gradient of (q_i . k_j).
   Matrix d_scores(m, m);
@@ -89,25 +92,27 @@ ChunkGradients DeltaRuleChunk::backward(const Matrix& d_output, const Matrix& d_
       d_scores(i, j) = s * decay_(i, j) * row_dot(d_output, i, delta_, j);
     }
   }
-  const Matrix d_q_entry = s * (d_o_total * entry_.transposed());
+  d_scores = operand(d_scores);
+  const Matrix d_q_entry = s * (d_o_total * entry.transposed());
   result.q = d_q_entry + d_scores * in_.k;
-  const Matrix d_k_exit = delta_.scaled_rows(tail_) * d_exit.transposed();
+  const Matrix d_k_exit = operand(delta_.scaled_rows(tail_)) * d_exit.transposed();
   const Matrix d_k1 = d_k_exit + d_scores.transposed() * in_.q;
 
   // Through W, U and A; only dA's strictly lower part matters.
   std::vector<double> beta_total = in_.beta;
   for (std::size_t i = 0; i < beta_total.size(); ++i) beta_total[i] *= total_[i];
-  const Matrix d_w = -1.0 * (d_delta * entry_.transposed());
-  const Matrix full = d_delta * in_.v.scaled_rows(in_.beta).transposed() +
-                      d_w * in_.k.scaled_rows(beta_total).transposed();
+  const Matrix d_w = operand(-1.0 * (d_delta * entry.transposed()));
+  const Matrix full = d_delta * operand(in_.v.scaled_rows(in_.beta)).transposed() +
+                      d_w * operand(in_.k.scaled_rows(beta_total)).transposed();
   Matrix d_inverse(m, m);
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j = 0; j < i; ++j) d_inverse(i, j) = full(i, j);
   }
+  d_inverse = operand(d_inverse);
   const Matrix inverse_t = inverse_.transposed();
   const Matrix d_vb = inverse_t * d_delta;
   const Matrix d_kb = inverse_t * d_w;
-  const Matrix d_mixing = -1.0 * (inverse_t * d_inverse * inverse_t);
+  const Matrix d_mixing = -1.0 * (operand(inverse_t * d_inverse) * inverse_t);
 
   Matrix coupling(m, m);                                     // beta_i E_ij, E = dM D.
   Matrix d_between(m, m);                                    // Of gamma_i - gamma_j, i > j.
@@ -131,7 +136,8 @@ ChunkGradients DeltaRuleChunk::backward(const Matrix& d_output, const Matrix& d_
     d_total[at] = row_dot(in_.q, i, d_q_entry, i) + in_.beta[at] * through_k;
     d_tail[at] = row_dot(in_.k, i, d_k_exit, i);
   }
-  d_total.back() += total_.back() * entry_.dot(d_exit);
+  d_total.back() += total_.back() * entry_.dot(d_exit_state);
+  coupling = operand(coupling);
   d_k2 += coupling * in_.k + coupling.transposed() * in_.k;
   result.k = d_k1 + d_k2;
   result.g_magnitude = magnitudes(d_between, d_total, d_tail);

@@ -39,11 +39,12 @@ class DeltaRuleChunk {
 
   const Matrix& exit_state() const { return exit_state_; }  ///< H' [K, V].
 
-  /// Of an unrounded chunk: from dO and dH'.
+  /// From dO and dH'. A rounded chunk rounds what its backward multiplies in the same way.
   ChunkGradients backward(const Matrix& d_output, const Matrix& d_exit_state) const;
 
  private:
-  void form_decays(const DeltaRuleRounding& rounding);
+  void form_decays();
+  Matrix operand(const Matrix& x) const;
   void form_inverse();
   std::vector<double> magnitudes(const Matrix& d_between, const std::vector<double>& d_total,
                                  const std::vector<double>& d_tail) const;
@@ -51,6 +52,7 @@ class DeltaRuleChunk {
                                       const std::vector<double>& d_tail) const;
 
   ChunkInputs in_;
+  DeltaRuleRounding rounding_;
   Matrix entry_;               ///< H.
   Matrix decay_;               ///< D_ij = exp(gamma_i - gamma_j) for i >= j.
   std::vector<double> total_;  ///< Gam_i = exp(gamma_i).

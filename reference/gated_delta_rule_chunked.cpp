@@ -38,13 +38,13 @@ class ChunkedHead {
                 double* g_magnitude) const {
     std::vector<Matrix> entries{load_state(problem_.initial_state)};
     for (int64_t first = span_.begin; first + chunk_size_ < span_.end; first += chunk_size_) {
-      entries.push_back(DeltaRuleChunk(inputs(first), entries.back()).exit_state());
+      entries.push_back(DeltaRuleChunk(inputs(first), entries.back(), rounding_).exit_state());
     }
     Matrix d_state = load_state(cotangents.d_final_state);
     const auto chunks = span_.length() == 0 ? 0 : static_cast<int64_t>(entries.size());
     for (int64_t c = chunks; c-- > 0;) {
       const int64_t first = span_.begin + c * chunk_size_;
-      const DeltaRuleChunk chunk(inputs(first), entries[static_cast<std::size_t>(c)]);
+      const DeltaRuleChunk chunk(inputs(first), entries[static_cast<std::size_t>(c)], rounding_);
       ChunkGradients d = chunk.backward(values(cotangents.d_output, first), d_state);
       store_gradients(d, first, gradients);
       for (std::size_t i = 0; g_magnitude != nullptr && i < d.g_magnitude.size(); ++i) {
@@ -127,7 +127,9 @@ class ChunkedHead {
   void add_keys(const Matrix& d_rows, const double* x, int64_t first, double* target) const {
     std::vector<double> through(static_cast<std::size_t>(problem_.key_dim));
     for (int64_t i = 0; target != nullptr && i < d_rows.rows(); ++i) {
-      const double* d = d_rows.row(i);
+      std::vector<double> given(d_rows.row(i), d_rows.row(i) + problem_.key_dim);
+      for (double& value : given) value = round_to(rounding_.output, value);
+      const double* d = given.data();
       if (problem_.qk_l2norm) {
         L2NormFormula<double>{problem_.key_dim, kL2NormEps}.backward(x + key_place(first + i), d,
                                                                      through.data());
@@ -141,11 +143,14 @@ class ChunkedHead {
                        const DeltaRuleGradients& gradients) const {
     add_keys(d.q, problem_.q, first, gradients.q);
     add_keys(d.k, problem_.k, first, gradients.k);
-    if (gradients.v != nullptr) store_values(d.v, first, gradients.v);
+    if (gradients.v != nullptr) {
+      const auto rounded = [&](double value) { return round_to(rounding_.output, value); };
+      store_values(d.v.mapped(rounded), first, gradients.v);
+    }
     for (std::size_t i = 0; i < d.g.size(); ++i) {
       const int64_t place = gate_place(first + static_cast<int64_t>(i));
       if (gradients.g != nullptr) gradients.g[place] = d.g[i];
-      if (gradients.beta != nullptr) gradients.beta[place] = d.beta[i];
+      if (gradients.beta != nullptr) gradients.beta[place] = round_to(rounding_.output, d.beta[i]);
     }
   }
 
@@ -170,13 +175,14 @@ void gated_delta_rule_chunked(const DeltaRuleProblem& problem, int64_t chunk_siz
 
 void gated_delta_rule_chunked_backward(const DeltaRuleProblem& problem, int64_t chunk_size,
                                        const DeltaRuleCotangents& cotangents,
-                                       const DeltaRuleGradients& gradients, double* g_magnitude) {
+                                       const DeltaRuleGradients& gradients, double* g_magnitude,
+                                       const DeltaRuleRounding& rounding) {
   const int64_t group = problem.value_heads / problem.key_heads;
   // Value heads of one key head add to the same rows, so they share a task.
   run_parallel(problem.num_seqs() * problem.key_heads, 0, [&](int64_t task) {
     const int64_t first = task % problem.key_heads * group;
     for (int64_t head = first; head < first + group; ++head) {
-      ChunkedHead(problem, task / problem.key_heads, head, chunk_size, {})
+      ChunkedHead(problem, task / problem.key_heads, head, chunk_size, rounding)
           .backward(cotangents, gradients, g_magnitude);
     }
   });

@@ -16,10 +16,12 @@ void gated_delta_rule_chunked(const DeltaRuleProblem& problem, int64_t chunk_siz
 
 /// Its gradients (spec 3.4, and 3.5 for the l2norm); places and meaning as in
 /// `gated_delta_rule_derived_backward`. Keeps the entry state of every chunk of a head.
-/// `g_magnitude` [R, Hv], if not null, receives `ChunkGradients::g_magnitude`.
+/// `g_magnitude` [R, Hv], if not null, receives `ChunkGradients::g_magnitude`. With `rounding` as a
+/// kernel of lower precision computes them.
 void gated_delta_rule_chunked_backward(const DeltaRuleProblem& problem, int64_t chunk_size,
                                        const DeltaRuleCotangents& cotangents,
                                        const DeltaRuleGradients& gradients,
-                                       double* g_magnitude = nullptr);
+                                       double* g_magnitude = nullptr,
+                                       const DeltaRuleRounding& rounding = {});
 
 }  // namespace packproof::reference

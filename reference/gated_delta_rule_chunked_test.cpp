@@ -197,6 +197,35 @@ TEST(GatedDeltaRuleEmulated, ErrsLikeItsFormat) {
   }
 }
 
+TEST(GatedDeltaRuleEmulated, GradientsErrLikeTheirFormat) {
+  constexpr std::array names{"q", "k", "v", "g", "beta", "initial_state"};
+  const RandomProblem random({{70, 0, 130}, 1, 2, 32, 32, true, true, 0}, Gates::kSlow, 4);
+  const DeltaRuleCotangents cotangents{random.d_output.data(), random.d_final_state.data()};
+  const auto gradients = [&](const DeltaRuleRounding& rounding) {
+    std::array<std::vector<double>, 6> d{
+        std::vector<double>(random.q.size()),    std::vector<double>(random.k.size()),
+        std::vector<double>(random.v.size()),    std::vector<double>(random.g.size()),
+        std::vector<double>(random.beta.size()), std::vector<double>(random.states.size())};
+    gated_delta_rule_chunked_backward(
+        random.problem, 64, cotangents,
+        {d[0].data(), d[1].data(), d[2].data(), d[3].data(), d[4].data(), d[5].data()}, nullptr,
+        rounding);
+    return d;
+  };
+  const auto exact = gradients({});
+  const auto bf16 = gradients(chunked_rounding(Format::kBFloat16));
+  const auto f16 = gradients(chunked_rounding(Format::kFloat16));
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const double coarse = distance(bf16[i], exact[i]);
+    const double fine = distance(f16[i], exact[i]);
+    std::printf("%s: bf16 %.3g, f16 %.3g units\n", names[i], coarse / 0x1p-8, fine / 0x1p-11);
+    // Several roundings of half a unit meet in every gradient, and the units differ by eight.
+    EXPECT_GT(coarse, 0.2 * 0x1p-8) << names[i];
+    EXPECT_LT(coarse, 30 * 0x1p-8) << names[i];
+    EXPECT_NEAR(coarse / fine, 8.0, 3.0) << names[i];
+  }
+}
+
 TEST(Emulate, RoundsOutputsToTheFormatAndRefusesOtherOps) {
   OpCall call;
   call.op = Op::kRecurrentGatedDeltaRule;
@@ -231,7 +260,8 @@ TEST(Emulate, RoundsOutputsToTheFormatAndRefusesOtherOps) {
   const Result<TensorMap> refused = emulate(norm, EmulatedPrecision::kTf32);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message,
-            "l2norm fwd: expected the forward of a delta rule over tokens to emulate");
+            "l2norm fwd: expected the chunked delta rule, or the forward of the recurrent one, to "
+            "emulate");
 }
 
 }  // namespace

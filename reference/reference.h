@@ -131,9 +131,9 @@ class Reference {
 
   Result<OpResult> evaluate(const OpCall& call) const { return evaluate(call, EvaluateOptions{}); }
 
-  /// Forward of recurrent_gated_delta_rule or chunk_gated_delta_rule with the roundings of a kernel
-  /// of that precision at the points that the algorithm names (spec 6.1), sums exact; f64. The
-  /// distance to `evaluate` is what such a kernel may err by, up to a factor for its own sums.
+  /// The forward of recurrent_gated_delta_rule, or chunk_gated_delta_rule in either direction, with
+  /// the roundings of a kernel of that precision at the points that the algorithm names (spec 6.1),
+  /// sums exact; f64. The distance to `evaluate` is what such a kernel may err by, up to a factor.
   virtual Result<TensorMap> emulate(const OpCall& call, EmulatedPrecision precision) const {
     (void)call;
     (void)precision;

@@ -1,0 +1,67 @@
+#include "harness/run/budget.h"
+
+#include "harness/oracle/compare.h"
+#include "harness/oracle/emulated_budget.h"
+
+#include <optional>
+
+namespace packproof {
+namespace {
+
+/// The precision of the factors of the op's matrix products; none for an op that has no such form.
+std::optional<reference::EmulatedPrecision> factors_of(const OpCall& call) {
+  if (call.op != Op::kChunkGatedDeltaRule) return std::nullopt;
+  switch (call.input("q").dtype()) {
+    case DType::kBF16:
+      return reference::EmulatedPrecision::kBFloat16;
+    case DType::kF16:
+      return reference::EmulatedPrecision::kFloat16;
+    default:
+      return std::nullopt;
+  }
+}
+
+/// Heads in a row of an output: [B, T, H, ..] and [N, H, ..]; gradients shared by all tokens have none.
+int64_t heads_of(const OpCall& call, const std::string& name, const Tensor& output) {
+  const TensorSchema* schema = find_schema(call.op, call.direction, name, true);
+  if (schema->role == TensorRole::kToken && output.rank() >= 3) return output.dim(2);
+  if (schema->role == TensorRole::kSequence && output.rank() >= 2) return output.dim(1);
+  return 1;
+}
+
+Tensor scaled(const Tensor& bound, double factor) {
+  if (factor == 1.0) return bound;
+  Tensor result(DType::kF64, bound.shape());
+  for (int64_t i = 0; i < bound.numel(); ++i) result.set(i, bound.at(i) * factor);
+  return result;
+}
+
+}  // namespace
+
+Result<TensorMap> error_budgets(const OpCall& call, const reference::OpResult& expected,
+                                const std::map<std::string, RowMap>& rows,
+                                const reference::Reference& reference, double unit_roundoff) {
+  TensorMap emulated;
+  const auto factors = factors_of(call);
+  if (factors.has_value()) {
+    PACKPROOF_TRY(emulated, reference.emulate(call, *factors));
+  }
+  TensorMap budgets;
+  for (const auto& [name, spec] : call.outputs) {
+    const auto value = expected.outputs.find(name);
+    const auto bound = expected.float32_bounds.find(name);
+    if (value == expected.outputs.end() || bound == expected.float32_bounds.end()) {
+      return internal_error("the reference gave no value or bound for output '" + name + "' of " +
+                            std::string(name_of(call.op)));
+    }
+    budgets[name] =
+        factors.has_value()
+            ? emulated_allowance(value->second, emulated.at(name), call.input("q").dtype(),
+                                 spec.dtype, rows.at(name), heads_of(call, name, value->second))
+            : allowance(value->second, scaled(bound->second, unit_roundoff / kFloat32Roundoff),
+                        spec.dtype);
+  }
+  return budgets;
+}
+
+}  // namespace packproof
