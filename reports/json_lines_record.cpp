@@ -133,6 +133,7 @@ std::string json_line(const RunManifest& manifest) {
                          {"device", manifest.device},
                          {"options", manifest.repro_options}};
   record["versions"] = manifest.versions;
+  record["notes"] = manifest.notes;
   return dumped(record);
 }
 
@@ -181,6 +182,14 @@ Result<RunManifest> parse_manifest_line(std::string_view line, const std::string
     manifest.versions[name] = version.text(name.c_str());
   }
   PACKPROOF_CHECK_OK(version.status());
+  // Reports from before there were notes have none.
+  if (record.contains("notes")) {
+    for (const json& note : fields.container("notes", true)) {
+      if (!note.is_string()) fields.refuse("notes", "a list of strings");
+      PACKPROOF_CHECK_OK(fields.status());
+      manifest.notes.push_back(note.get<std::string>());
+    }
+  }
   return manifest;
 }
 

@@ -149,6 +149,7 @@ void append_manifest(const RunManifest& manifest, std::string& xml) {
   for (const auto& [name, value] : values) {
     append_property(6, name, value, xml);
   }
+  for (const std::string& note : manifest.notes) append_property(6, "note", note, xml);
   for (const auto& [name, value] : manifest.versions) {
     append_property(6, name, value, xml);
   }

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace packproof {
 
@@ -24,6 +25,9 @@ struct RunManifest {
   std::string repro_options{};
 
   std::map<std::string, std::string> versions{};  ///< What else matters: "libtorch" -> "1.13.1".
+
+  /// What a reader must know before the verdict: "source semantics only: nothing about races".
+  std::vector<std::string> notes{};
 
   bool operator==(const RunManifest&) const = default;
 };

@@ -21,7 +21,8 @@ inline RunManifest sample_manifest() {
           .candidate_identity = "0123456789abcdef",
           .device = "host",
           .repro_options = "--library build/x.so",
-          .versions = {{"libtorch", "1.13.1"}}};
+          .versions = {{"libtorch", "1.13.1"}},
+          .notes = {"source semantics only"}};
 }
 
 inline CaseResult sample_case(std::string id, std::vector<CheckResult> checks) {

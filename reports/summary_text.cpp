@@ -12,6 +12,14 @@ namespace {
 
 constexpr std::size_t kIndent = 2;
 
+/// What limits the verdict comes before it.
+void append_notes(const RunManifest& manifest, const TerminalStyle& style, std::string& text) {
+  for (const std::string& note : manifest.notes) {
+    text +=
+        painted(style, Paint::kCaution, wrapped(note, 0, static_cast<std::size_t>(style.columns)));
+  }
+}
+
 void append_header(const RunManifest& manifest, const TerminalStyle& style, std::string& text) {
   const std::string separator = style.unicode ? " · " : ", ";
   text += painted(style, Paint::kBold, "packproof " + manifest.packproof_version);
@@ -101,6 +109,7 @@ std::string summary_text(const RunManifest& manifest, std::span<const CaseResult
                          const TerminalStyle& style, const SummaryLimits& limits) {
   const RunTally run = tally(results);
   std::string text;
+  append_notes(manifest, style, text);
   append_header(manifest, style, text);
   append_findings(manifest, run.failures, style, limits.failures, text);
   append_findings(manifest, run.faults, style, limits.failures, text);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "harness/candidate/capability.h"
 #include "harness/core/op_call.h"
 
 #include <chrono>
@@ -10,14 +11,6 @@
 #include <vector>
 
 namespace packproof {
-
-/// What a candidate says of one op and direction when it is asked once, at the start.
-struct Capability {
-  Op op = Op::kCausalConv1d;
-  Direction direction = Direction::kForward;
-  std::vector<DType> dtypes;
-  std::vector<std::string> variants;
-};
 
 struct CandidateInfo {
   std::string name;

@@ -21,6 +21,20 @@ Result<T> read_name(const JsonObject& object, std::string_view key, std::string_
 
 constexpr std::string_view kDTypes = "one of f32 f16 bf16 f64 i32 i64";
 
+/// The objects of an optional array field.
+Result<std::vector<JsonObject>> read_objects(const JsonObject& parent, std::string_view key) {
+  std::vector<JsonObject> objects;
+  const Json* entries = parent.find(key);
+  if (entries == nullptr) return objects;
+  if (!entries->is_array()) return field_error(parent.path(key), "an array", *entries);
+  for (std::size_t i = 0; i < entries->size(); ++i) {
+    const std::string where = parent.path(key) + "[" + std::to_string(i) + "]";
+    if (!(*entries)[i].is_object()) return field_error(where, "an object", (*entries)[i]);
+    objects.push_back(JsonObject{&(*entries)[i], where});
+  }
+  return objects;
+}
+
 Result<OutputSpec> read_layout(const JsonObject& object) {
   OutputSpec layout;
   PACKPROOF_TRY(layout.dtype, read_name<DType>(object, "dtype", kDTypes, dtype_from_name));
@@ -177,6 +191,34 @@ Result<CallRequest> read_call(const JsonObject& message, const Frame& frame) {
   return request;
 }
 
+Status read_limits(const JsonObject& object, CapabilityLimits& limits) {
+  PACKPROOF_CHECK_OK(read_optional(object, "grouped_heads", limits.grouped_heads));
+  PACKPROOF_CHECK_OK(read_optional(object, "empty_sequences", limits.empty_sequences));
+  PACKPROOF_CHECK_OK(read_optional(object, "initial_state", limits.initial_state));
+  PACKPROOF_CHECK_OK(read_optional(object, "packed", limits.packed));
+  PACKPROOF_CHECK_OK(read_optional(object, "head_k_dims", limits.head_k_dims));
+  PACKPROOF_CHECK_OK(read_optional(object, "head_v_dims", limits.head_v_dims));
+  PACKPROOF_CHECK_OK(read_optional(object, "max_head_k_dim", limits.max_head_k_dim));
+  PACKPROOF_CHECK_OK(read_optional(object, "max_head_v_dim", limits.max_head_v_dim));
+  return {};
+}
+
+Result<std::vector<Approximation>> read_approximations(const JsonObject& capability) {
+  std::vector<Approximation> approximations;
+  PACKPROOF_TRY(const std::vector<JsonObject> entries, read_objects(capability, "approximations"));
+  for (const JsonObject& entry : entries) {
+    Approximation& declared = approximations.emplace_back();
+    PACKPROOF_TRY(declared.dtype, read_name<DType>(entry, "dtype", kDTypes, dtype_from_name));
+    PACKPROOF_CHECK_OK(read(entry, "unit_roundoff", declared.unit_roundoff));
+    PACKPROOF_CHECK_OK(read(entry, "what", declared.what));
+    if (!(declared.unit_roundoff > 0.0 && declared.unit_roundoff < 1.0)) {
+      return field_error(entry.path("unit_roundoff"), "a number between 0 and 1",
+                         *entry.find("unit_roundoff"));
+    }
+  }
+  return approximations;
+}
+
 Result<Capability> read_capability(const JsonObject& object) {
   Capability capability;
   PACKPROOF_CHECK_OK(read_op(object, capability.op, capability.direction));
@@ -188,6 +230,11 @@ Result<Capability> read_capability(const JsonObject& object) {
     capability.dtypes.push_back(*dtype);
   }
   PACKPROOF_CHECK_OK(read_optional(object, "variants", capability.variants));
+  if (object.find("limits") != nullptr) {
+    PACKPROOF_TRY(const JsonObject limits, read_object(object, "limits"));
+    PACKPROOF_CHECK_OK(read_limits(limits, capability.limits));
+  }
+  PACKPROOF_TRY(capability.approximations, read_approximations(object));
   return capability;
 }
 
@@ -241,15 +288,12 @@ Result<CandidateInfo> decode_hello(const Frame& frame) {
   PACKPROOF_CHECK_OK(read_optional(message, "bitwise_pack_invariant", info.bitwise_pack_invariant));
   PACKPROOF_CHECK_OK(read_optional(message, "memory_checked", info.memory_checked));
   PACKPROOF_CHECK_OK(read_optional(message, "notes", info.notes));
-  const Json* capabilities = message.find("capabilities");
-  if (capabilities == nullptr || !capabilities->is_array()) {
-    return field_error("hello.capabilities", "an array",
-                       capabilities == nullptr ? Json() : *capabilities);
+  if (message.find("capabilities") == nullptr) {
+    return field_error("hello.capabilities", "an array", Json());
   }
-  for (std::size_t i = 0; i < capabilities->size(); ++i) {
-    const std::string where = "hello.capabilities[" + std::to_string(i) + "]";
-    if (!(*capabilities)[i].is_object()) return field_error(where, "an object", (*capabilities)[i]);
-    PACKPROOF_TRY(Capability capability, read_capability(JsonObject{&(*capabilities)[i], where}));
+  PACKPROOF_TRY(const std::vector<JsonObject> capabilities, read_objects(message, "capabilities"));
+  for (const JsonObject& entry : capabilities) {
+    PACKPROOF_TRY(Capability capability, read_capability(entry));
     info.capabilities.push_back(std::move(capability));
   }
   return info;

@@ -54,6 +54,13 @@ Json attributes_json(const OpAttributes& attributes) {
           {"host_metadata", attributes.host_metadata}};
 }
 
+Json limits_json(const CapabilityLimits& limits) {
+  return {{"grouped_heads", limits.grouped_heads},   {"empty_sequences", limits.empty_sequences},
+          {"initial_state", limits.initial_state},   {"packed", limits.packed},
+          {"head_k_dims", limits.head_k_dims},       {"head_v_dims", limits.head_v_dims},
+          {"max_head_k_dim", limits.max_head_k_dim}, {"max_head_v_dim", limits.max_head_v_dim}};
+}
+
 }  // namespace
 
 std::vector<int64_t> strides_of(const OutputSpec& spec) {
@@ -91,10 +98,18 @@ OutgoingFrame encode_hello(const CandidateInfo& info) {
   for (const Capability& capability : info.capabilities) {
     Json dtypes = Json::array();
     for (const DType dtype : capability.dtypes) dtypes.push_back(name_of(dtype));
+    Json approximations = Json::array();
+    for (const Approximation& declared : capability.approximations) {
+      approximations.push_back({{"dtype", name_of(declared.dtype)},
+                                {"unit_roundoff", declared.unit_roundoff},
+                                {"what", declared.what}});
+    }
     capabilities.push_back({{"op", name_of(capability.op)},
                             {"direction", name_of(capability.direction)},
                             {"dtypes", std::move(dtypes)},
-                            {"variants", capability.variants}});
+                            {"variants", capability.variants},
+                            {"limits", limits_json(capability.limits)},
+                            {"approximations", std::move(approximations)}});
   }
   return {dumped({{"type", "hello"},
                   {"protocol", kProtocolVersion},

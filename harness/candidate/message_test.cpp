@@ -162,6 +162,15 @@ TEST(Message, HelloRoundTrip) {
   sent.memory_checked = true;
   sent.notes = {"source semantics only"};
   sent.capabilities = {{Op::kRope, Direction::kBackward, {DType::kBF16, DType::kF32}, {"a", "b"}}};
+  sent.capabilities[0].limits = {.grouped_heads = false,
+                                 .empty_sequences = false,
+                                 .initial_state = false,
+                                 .packed = false,
+                                 .head_k_dims = {64, 128},
+                                 .head_v_dims = {32},
+                                 .max_head_k_dim = 256,
+                                 .max_head_v_dim = 512};
+  sent.capabilities[0].approximations = {{DType::kF32, 0x1p-11, "products in tf32"}};
   const Result<CandidateInfo> got = decode_hello(delivered(encode_hello(sent)));
   ASSERT_TRUE(got.ok()) << got.error().message;
   EXPECT_EQ(got->name, sent.name);
@@ -175,6 +184,8 @@ TEST(Message, HelloRoundTrip) {
   ASSERT_NE(capability, nullptr);
   EXPECT_EQ(capability->dtypes, sent.capabilities[0].dtypes);
   EXPECT_EQ(capability->variants, sent.capabilities[0].variants);
+  EXPECT_EQ(capability->limits, sent.capabilities[0].limits);
+  EXPECT_EQ(capability->approximations, sent.capabilities[0].approximations);
   EXPECT_EQ(got->find(Op::kRope, Direction::kForward), nullptr);
 }
 

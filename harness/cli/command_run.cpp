@@ -4,6 +4,7 @@
 #include "harness/core/case_text.h"
 #include "harness/run/checks.h"
 #include "harness/run/plan.h"
+#include "harness/run/random_plan.h"
 
 #include <cstdio>
 #include <filesystem>
@@ -30,6 +31,16 @@ Result<std::vector<CaseSpec>> cases_of(const RunArguments& arguments, const Cand
   for (const std::string& line : arguments.case_lines) {
     PACKPROOF_TRY(CaseSpec spec, parse_case(line));
     cases.push_back(std::move(spec));
+  }
+  if (!arguments.ops.empty()) {
+    PACKPROOF_TRY(std::vector<CaseSpec> drawn, make_random_plan({.ops = arguments.ops,
+                                                                 .directions = arguments.directions,
+                                                                 .count = arguments.cases,
+                                                                 .max_tokens = arguments.max_tokens,
+                                                                 .seed = arguments.seed,
+                                                                 .fixed = arguments.fixed},
+                                                                info));
+    cases.insert(cases.end(), drawn.begin(), drawn.end());
   }
   if (!cases.empty() || arguments.suite.empty() || arguments.suite == kUpstreamSuite) return cases;
   PlanOptions options;
@@ -113,6 +124,26 @@ void add_run(CLI::App& app, Body& body) {
       ->check(CLI::IsMember({"smoke", "ci", kUpstreamSuite}));
   add_candidate_options(*command, arguments->candidate);
   command->add_option("--case", arguments->case_lines, "Run this case line (may be repeated)");
+  std::map<std::string, Op> ops;
+  for (const Op op : all_ops()) ops.emplace(name_of(op), op);
+  command->add_option("--op", arguments->ops, "Random packings of this op (may be repeated)")
+      ->transform(CLI::CheckedTransformer(ops));
+  const std::map<std::string, Direction> directions{{"fwd", Direction::kForward},
+                                                    {"bwd", Direction::kBackward}};
+  command
+      ->add_option("--direction", arguments->directions,
+                   "With --op: fwd or bwd (default: what the candidate offers)")
+      ->transform(CLI::CheckedTransformer(directions));
+  command
+      ->add_option("--cases", arguments->cases,
+                   "With --op: packings per op and direction (default 16)")
+      ->check(CLI::PositiveNumber);
+  command
+      ->add_option("--max-tokens", arguments->max_tokens,
+                   "With --op: tokens of a packing (default 256)")
+      ->check(CLI::PositiveNumber);
+  command->add_option("--fix", arguments->fixed,
+                      "With --op: fields that every packing gets, as in case lines: 'hk=1 hv=1'");
   command->add_option("--model", arguments->model,
                       "Judge inside the model of this folder (config.json, safetensors)");
   const std::map<std::string, DType> dtypes{
@@ -134,8 +165,9 @@ void add_run(CLI::App& app, Body& body) {
   command->add_flag("--no-shrink", arguments->no_shrink, "Report failing cases as they are");
   command->add_flag("--no-model", arguments->no_model, "Leave the suite's model check out");
   command->callback([arguments, &body] {
-    if (arguments->suite.empty() && arguments->case_lines.empty() && arguments->model.empty()) {
-      throw CLI::RequiredError("run: one of --suite, --case, --model");
+    if (arguments->suite.empty() && arguments->case_lines.empty() && arguments->model.empty() &&
+        arguments->ops.empty()) {
+      throw CLI::RequiredError("run: one of --suite, --op, --case, --model");
     }
     if (arguments->resume && arguments->jsonl.empty()) {
       throw CLI::RequiresError("--resume", "--jsonl");

@@ -33,8 +33,24 @@ std::string repro_options(const CandidateArguments& arguments) {
   return arguments.device == "host" ? "" : "--device " + arguments.device;
 }
 
+/// One sentence per approximation, however many ops declare it.
+std::set<std::string> declared_approximations(const CandidateInfo& info) {
+  std::set<std::string> sentences;
+  for (const Capability& capability : info.capabilities) {
+    for (const Approximation& declared : capability.approximations) {
+      char roundoff[32];
+      std::snprintf(roundoff, sizeof roundoff, "%.2g", declared.unit_roundoff);
+      sentences.insert("declared approximation of " + std::string(name_of(capability.op)) + " in " +
+                       std::string(name_of(declared.dtype)) + ": " + declared.what +
+                       " (budgets count on a roundoff of " + roundoff + ")");
+    }
+  }
+  return sentences;
+}
+
 std::string what_runs(const RunArguments& arguments) {
   if (!arguments.suite.empty()) return arguments.suite;
+  if (!arguments.ops.empty()) return "random";
   return arguments.case_lines.empty() ? "model" : "case";
 }
 
@@ -62,7 +78,10 @@ Status RunSession::open() {
   manifest_.candidate_identity = info.identity;
   manifest_.device = info.device;
   manifest_.repro_options = repro_options(arguments_.candidate);
-  for (const std::string& note : info.notes) std::fprintf(stderr, "note: %s\n", note.c_str());
+  manifest_.notes = info.notes;
+  for (const std::string& declared : declared_approximations(info)) {
+    manifest_.notes.push_back(declared);
+  }
   if (arguments_.jsonl.empty()) return {};
   if (arguments_.resume && std::filesystem::exists(arguments_.jsonl)) {
     PACKPROOF_TRY(JsonLinesReport report, read_json_lines(arguments_.jsonl));

@@ -28,6 +28,11 @@ struct RunArguments {
   DType dtype = DType::kF32;
   std::string withheld;
   std::vector<std::string> checks;
+  std::vector<Op> ops;
+  std::vector<Direction> directions;
+  int64_t cases = 16;  ///< Random packings per op and direction.
+  int64_t max_tokens = 256;
+  std::string fixed;  ///< Fields that every random packing gets.
   uint64_t seed = 1;
   double time_limit = 20.0;  ///< Seconds per call.
   std::string junit;

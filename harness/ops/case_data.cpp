@@ -179,7 +179,10 @@ class CaseBuilder {
     const OutputSpec& output = forward.at("output");
     built_.call.inputs["d_output"] = fill_tokens(
         FillRecipe::normal(), {spec_.seed, "d_output", output.dtype, output.shape}, tokens_);
-    if (const auto state = forward.find("final_state"); state != forward.end()) {
+    // In a right-padded batch a convolution's final state holds pads, and so belongs to no sequence.
+    const bool pads_only =
+        spec_.op == Op::kCausalConv1d && spec_.layout == BatchLayout::kPaddedRight;
+    if (const auto state = forward.find("final_state"); state != forward.end() && !pads_only) {
       std::vector<int64_t> ordinals(static_cast<std::size_t>(packing_.num_seqs()));
       std::iota(ordinals.begin(), ordinals.end(), 0);
       built_.call.inputs["d_final_state"] = fill_sequences(

@@ -23,6 +23,14 @@ bool ends_the_case(OutcomeKind outcome) {
   }
 }
 
+/// A call beyond what the candidate declares is held to being right if accepted, to no promise.
+std::optional<std::string> why_not(const Check& check, const CaseContext& context) {
+  if (context.undeclared.empty() || check.name == kUndeclaredCheck) {
+    return check.skip_reason(context);
+  }
+  return "beyond what the candidate declares: " + context.undeclared;
+}
+
 CheckResult failed(std::string check, OutcomeKind outcome, std::string detail) {
   return {.check = std::move(check), .outcome = outcome, .detail = std::move(detail)};
 }
@@ -46,15 +54,20 @@ CaseResult run_case(const CaseSpec& spec, Candidate& candidate,
     result.checks.push_back(result_of_failed_call("call", base));
     return result;
   }
-  Result<Expectation> expectation = expect(realised, reference);
+  const Capability* capability = candidate.info().find(spec.op, spec.direction);
+  const double roundoff =
+      capability == nullptr ? kFloat32Roundoff : capability->unit_roundoff(spec.dtype);
+  Result<Expectation> expectation = expect(realised, reference, roundoff);
   if (!expectation.ok()) {
     result.checks.push_back(
         failed("call", OutcomeKind::kInternalError, expectation.error().message));
     return result;
   }
-  const CaseContext context{*packed,         std::move(realised), std::move(*expectation),
-                            std::move(base), candidate,           reference,
-                            call_options};
+  std::string undeclared =
+      capability == nullptr ? "" : beyond_limits(capability->limits, realised.call);
+  const CaseContext context{
+      *packed,   std::move(realised), std::move(*expectation), std::move(base), candidate,
+      reference, call_options,        std::move(undeclared)};
   bool ended = false;
   for (const Check& check : all_checks()) {
     const std::string name(check.name);
@@ -63,7 +76,7 @@ CaseResult run_case(const CaseSpec& spec, Candidate& candidate,
       result.checks.push_back(failed(name, OutcomeKind::kNotRun, "the case had ended"));
       continue;
     }
-    if (const auto reason = check.skip_reason(context)) {
+    if (const auto reason = why_not(check, context)) {
       result.checks.push_back(failed(name, OutcomeKind::kNotRun, *reason));
       continue;
     }

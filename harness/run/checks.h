@@ -27,6 +27,10 @@ inline constexpr int64_t kPaddedRowLimit = 1 << 16;
 /// In the order in which they run: cheap and telling first.
 std::span<const Check> all_checks();
 
+/// The check of calls beyond the declared limits; no other check runs on them.
+inline constexpr std::string_view kUndeclaredCheck = "undeclared";
+
+CheckResult check_undeclared(const CaseContext& context);
 CheckResult check_reference(const CaseContext& context);
 CheckResult check_written(const CaseContext& context);
 CheckResult check_alone(const CaseContext& context);

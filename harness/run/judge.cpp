@@ -45,7 +45,8 @@ void clear_slack(OpCall& call, int64_t slack_rows) {
 
 }  // namespace
 
-Result<Expectation> expect(const Realised& realised, const reference::Reference& reference) {
+Result<Expectation> expect(const Realised& realised, const reference::Reference& reference,
+                           double unit_roundoff) {
   OpCall call = realised.call;
   int64_t slack_rows = 0;
   if (call.has("cu_seqlens") || call.has("seq_idx")) {
@@ -59,16 +60,9 @@ Result<Expectation> expect(const Realised& realised, const reference::Reference&
   clear_slack(call, slack_rows);
   PACKPROOF_TRY(reference::OpResult result, reference.evaluate(call));
   Expectation expectation;
-  for (const auto& [name, spec] : realised.call.outputs) {
-    const auto bound = result.float32_bounds.find(name);
-    const auto output = result.outputs.find(name);
-    if (bound == result.float32_bounds.end() || output == result.outputs.end()) {
-      return internal_error("the reference gave no value or bound for output '" + name + "' of " +
-                            std::string(name_of(call.op)));
-    }
-    expectation.allowed[name] = allowance(output->second, bound->second, spec.dtype);
-    expectation.outputs[name] = std::move(output->second);
-  }
+  PACKPROOF_TRY(expectation.allowed,
+                error_budgets(call, result, realised.rows, reference, unit_roundoff));
+  expectation.outputs = std::move(result.outputs);
   return expectation;
 }
 

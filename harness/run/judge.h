@@ -4,6 +4,7 @@
 #include "harness/core/outcome.h"
 #include "harness/ops/packed_call.h"
 #include "harness/oracle/compare.h"
+#include "harness/run/budget.h"
 #include "reference/reference.h"
 
 #include <map>
@@ -18,8 +19,10 @@ struct Expectation {
 };
 
 /// Evaluates the reference on the values that the candidate receives. Slack rows, which hold NaN,
-/// are replaced by zeros first: the definition does not depend on them.
-Result<Expectation> expect(const Realised& realised, const reference::Reference& reference);
+/// are replaced by zeros first: the definition does not depend on them. `unit_roundoff` is the
+/// candidate's for intermediates; bounds are proportional to it.
+Result<Expectation> expect(const Realised& realised, const reference::Reference& reference,
+                           double unit_roundoff = kFloat32Roundoff);
 
 /// Everything the checks of one case share.
 struct CaseContext {
@@ -30,6 +33,7 @@ struct CaseContext {
   Candidate& candidate;
   const reference::Reference& reference;
   CallOptions options;
+  std::string undeclared;  ///< The declared limit that the call exceeds, as a clause; else empty.
 };
 
 inline constexpr std::byte kPoison{0xFF};

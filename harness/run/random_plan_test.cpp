@@ -1,0 +1,77 @@
+#include "harness/run/random_plan.h"
+
+#include "harness/core/case_text.h"
+
+#include <set>
+
+#include <gtest/gtest.h>
+
+namespace packproof {
+namespace {
+
+CandidateInfo info_with_chunked_rule() {
+  CandidateInfo info;
+  info.name = "kernels";
+  for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
+    info.capabilities.push_back(
+        {Op::kChunkGatedDeltaRule, direction, {DType::kF32, DType::kF16}, {}});
+  }
+  return info;
+}
+
+TEST(RandomPlan, CoversOfferedDirectionsDtypesAndLayouts) {
+  const auto plan =
+      make_random_plan({.ops = {Op::kChunkGatedDeltaRule}, .count = 24}, info_with_chunked_rule());
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  ASSERT_EQ(plan->size(), 48u);
+  std::set<Direction> directions;
+  std::set<DType> dtypes;
+  std::set<GateRegime> gates;
+  std::set<LayoutClass> layouts;
+  for (const CaseSpec& spec : *plan) {
+    directions.insert(spec.direction);
+    dtypes.insert(spec.dtype);
+    gates.insert(spec.gate);
+    layouts.insert(layout_class_of(spec));
+    EXPECT_LE(packing_of(spec).total_tokens(), 256);
+  }
+  EXPECT_EQ(directions.size(), 2u);
+  EXPECT_EQ(dtypes, (std::set<DType>{DType::kF32, DType::kF16}));
+  EXPECT_EQ(gates.size(), all_gate_regimes().size());
+  EXPECT_GT(layouts.size(), 6u);
+}
+
+TEST(RandomPlan, FixedFieldsWinAndDirectionsNarrow) {
+  const auto plan = make_random_plan({.ops = {Op::kChunkGatedDeltaRule},
+                                      .directions = {Direction::kBackward},
+                                      .count = 9,
+                                      .max_tokens = 70,
+                                      .fixed = "hk=1  hv=1 k=16 v=16 dtype=f32"},
+                                     info_with_chunked_rule());
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  ASSERT_EQ(plan->size(), 9u);
+  for (const CaseSpec& spec : *plan) {
+    EXPECT_EQ(spec.direction, Direction::kBackward);
+    EXPECT_EQ(spec.num_v_heads, 1);
+    EXPECT_EQ(spec.head_k_dim, 16);
+    EXPECT_EQ(spec.dtype, DType::kF32);
+    EXPECT_LE(packing_of(spec).total_tokens(), 70);
+  }
+}
+
+TEST(RandomPlan, RefusesWhatCannotBeDrawn) {
+  const CandidateInfo info = info_with_chunked_rule();
+  const auto refusal = [&](const RandomPlanOptions& options) {
+    const auto plan = make_random_plan(options, info);
+    return plan.ok() ? std::string("accepted") : plan.error().message;
+  };
+  EXPECT_EQ(refusal({.ops = {Op::kCausalConv1d}}),
+            "--op: expected an op that kernels offers, found causal_conv1d");
+  EXPECT_NE(refusal({.ops = {Op::kChunkGatedDeltaRule}, .fixed = "colour=red"}).find("colour"),
+            std::string::npos);
+  EXPECT_NE(refusal({.ops = {Op::kChunkGatedDeltaRule}, .fixed = "hk=1 hv"}).find("hv"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace packproof
