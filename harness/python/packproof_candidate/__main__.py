@@ -1,4 +1,4 @@
-"""python3 -m packproof_candidate fla | causal_conv1d"""
+"""python3 -m packproof_candidate fla | causal_conv1d | transformers"""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import importlib
 ADAPTERS = {
     "fla": "flash-linear-attention: on the GPU, else in Triton's interpreter",
     "causal_conv1d": "the causal-conv1d package (needs a GPU)",
+    "transformers": "whole models by transformers, its collator and the kernels installed",
 }
 
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Callable, Iterable
 
 import numpy as np
 
+from . import tensor
 from .call import Call, NotSupported
 from .frame import read_frame, write_frame
 
@@ -18,6 +19,7 @@ PROTOCOL_VERSION = 1
 REFUSALS = (NotSupported, NotImplementedError)
 
 Handler = Callable[[Call], "dict[str, Any] | None"]
+ModelHandler = Callable[[str, str, str, "dict[str, np.ndarray]"], "dict[str, np.ndarray]"]
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Candidate:
         self.notes = list(notes)
         self.bitwise_pack_invariant = bitwise_pack_invariant
         self.capabilities: dict[tuple[str, str], Capability] = {}
+        self.model_modes: list[str] = []
+        self._model: ModelHandler | None = None
 
     def op(self, op: str, direction: str = "fwd", *, dtypes: Iterable[str] = ("f32",), variant: str = "",
            limits: Limits = Limits(), approximations: Iterable[Approximation] = ()) -> Callable[[Handler], Handler]:
@@ -112,11 +116,43 @@ class Candidate:
 
         return register_delta_rule(self, "recurrent_gated_delta_rule", function, **options)
 
+    def model_forward(self, modes: Iterable[str]) -> Callable[[ModelHandler], ModelHandler]:
+        """Registers a function (folder, dtype, mode, inputs) -> outputs that runs a whole model."""
+
+        def register(handler: ModelHandler) -> ModelHandler:
+            self.model_modes = list(modes)
+            self._model = handler
+            return handler
+
+        return register
+
     def hello(self) -> dict[str, Any]:
         return {"type": "hello", "protocol": PROTOCOL_VERSION, "name": self.name, "version": self.version,
                 "device": self.device, "bitwise_pack_invariant": self.bitwise_pack_invariant,
-                "memory_checked": False, "notes": self.notes,
+                "memory_checked": False, "notes": self.notes, "model_modes": self.model_modes,
                 "capabilities": [item.json() for item in self.capabilities.values()]}
+
+    def answer_model(self, header: dict[str, Any], payload: bytearray) -> tuple[dict[str, Any], bytearray]:
+        """The answer to model_forward. What the library refuses by ValueError is its refusal."""
+        result: dict[str, Any] = {"type": "result", "id": header["id"], "status": "ok", "message": "", "outputs": {}}
+        start = time.perf_counter()
+        try:
+            if self._model is None:
+                raise NotSupported(f"{self.name} runs no whole models")
+            inputs = {name: tensor.decode(name, json, payload) for name, json in header["inputs"].items()}
+            outputs = self._model(header["folder"], header["dtype"], header["mode"], inputs)
+        except (*REFUSALS, ValueError) as refusal:
+            result.update(status="not_supported", message=_sentence(refusal, named=False))
+            return result, bytearray()
+        except Exception as error:
+            traceback.print_exc(file=sys.stderr)
+            result.update(status="invalid_argument", message=_sentence(error, named=True))
+            return result, bytearray()
+        result["seconds"] = time.perf_counter() - start
+        answer = bytearray()
+        for name, value in outputs.items():
+            result["outputs"][name] = tensor.encode(np.asarray(value, np.float32), "f32", answer)
+        return result, answer
 
     def answer(self, header: dict[str, Any], payload: bytearray) -> tuple[dict[str, Any], bytearray]:
         """The answer to a call; an exception of the kernel becomes a status with its sentence."""
@@ -159,8 +195,10 @@ class Candidate:
                 write_frame(stream_out, self.hello())
             elif kind == "call":
                 write_frame(stream_out, *self.answer(header, payload))
+            elif kind == "model_forward":
+                write_frame(stream_out, *self.answer_model(header, payload))
             else:
-                raise ValueError(f"expected hello, call or bye, found {kind!r}")
+                raise ValueError(f"expected hello, call, model_forward or bye, found {kind!r}")
 
     def _capability(self, call: Call) -> Capability:
         capability = self.capabilities.get((call.op, call.direction))

@@ -31,7 +31,7 @@ def _version() -> str:
         raise SystemExit("flash-linear-attention is not installed: pip install flash-linear-attention") from None
 
 
-def _first_module(*names: str) -> Any:
+def first_module(*names: str) -> Any:
     """Modules moved between releases."""
     for name in names:
         try:
@@ -53,9 +53,9 @@ class FlaCandidate:
         self.device = "cuda" if on_gpu else "cpu"
         self.chunk = gated_delta_rule.chunk_gated_delta_rule
         self.recurrent = gated_delta_rule.fused_recurrent_gated_delta_rule
-        conv = _first_module("fla.modules.convolution", "fla.modules.causal_conv1d")
+        conv = first_module("fla.modules.convolution", "fla.modules.causal_conv1d")
         self.conv, self.conv_update = conv.causal_conv1d, conv.causal_conv1d_update
-        norm = _first_module("fla.modules.fused_norm_gate", "fla.modules.norm.fused_norm_gate")
+        norm = first_module("fla.modules.fused_norm_gate", "fla.modules.norm.fused_norm_gate")
         self.norm = norm.rms_norm_gated
         if not on_gpu:
             interpreter.finish("fla")

@@ -85,6 +85,16 @@ def decode(name: str, json: dict[str, Any], payload: bytearray) -> np.ndarray:
     return view(spec, np.frombuffer(payload, dtype, spec.elements, offset))
 
 
+def encode(array: np.ndarray, dtype: str, payload: bytearray) -> dict[str, Any]:
+    """Appends a contiguous tensor to the payload and describes it."""
+    payload.extend(bytes(-len(payload) % 16))
+    offset = len(payload)
+    data = np.ascontiguousarray(array, NUMPY_DTYPES[dtype]).tobytes()
+    payload.extend(data)
+    return {"dtype": dtype, "shape": list(array.shape), "strides": contiguous_strides(array.shape),
+            "offset": offset, "bytes": len(data)}
+
+
 class Output:
     """An output that the harness asked for: its storage, every byte poisoned, and the tensor in it."""
 

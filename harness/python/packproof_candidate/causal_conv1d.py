@@ -1,0 +1,91 @@
+"""The causal-conv1d package (CUDA only) as a candidate."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from typing import Any
+
+import numpy as np
+
+from .call import Call, NotSupported
+from .candidate import Candidate, Limits
+
+DTYPES = ("f32", "f16", "bf16")
+WIDTHS = (2, 3, 4)
+
+
+def _refuse(sentence: str) -> None:
+    print(sentence, file=sys.stderr)
+    raise SystemExit(2)
+
+
+def _activation(call: Call) -> str | None:
+    name = call.attribute("activation", "silu")
+    return None if name == "none" else name
+
+
+def _check_width(call: Call) -> None:
+    width = call.inputs["weight"].shape[1]
+    if width not in WIDTHS:
+        raise NotSupported(f"causal-conv1d takes widths 2 to 4, not {width}")
+
+
+def convolution(call: Call) -> dict[str, np.ndarray]:
+    """x [B, T, C] goes in channel-last, as a transposed projection would."""
+    import torch
+    from causal_conv1d import causal_conv1d_fn
+
+    from .torch_ops import Gradients, needs_final_state, to_torch
+
+    _check_width(call)
+    if "cu_seqlens" in call.inputs and "seq_idx" not in call.inputs:
+        raise NotSupported("causal-conv1d takes seq_idx, not cu_seqlens")
+    states = "initial_state" in call.inputs or needs_final_state(call)
+    if states and call.packed:
+        raise NotSupported("causal-conv1d takes seq_idx or states, not both")
+    run = Gradients(call, ("x", "weight", "bias", "initial_state"), "cuda")
+    initial = run.inputs["initial_state"]
+    if initial is not None:  # Channel-last, stride 1 over the channels.
+        initial = initial.transpose(1, 2).contiguous().transpose(1, 2)
+    arguments: dict[str, Any] = {"bias": run.inputs["bias"], "activation": _activation(call),
+                                 "seq_idx": to_torch(call, "seq_idx", "cuda"), "initial_states": initial,
+                                 "return_final_states": needs_final_state(call)}
+    found = causal_conv1d_fn(run.inputs["x"].contiguous().transpose(1, 2), run.inputs["weight"], **arguments)
+    output, final = found if isinstance(found, tuple) else (found, None)
+    torch.cuda.synchronize()
+    return run.results({"output": output.transpose(1, 2), "final_state": final})
+
+
+def update(call: Call) -> dict[str, np.ndarray]:
+    from causal_conv1d import causal_conv1d_update
+
+    from .torch_ops import to_numpy, to_torch
+
+    _check_width(call)
+    tensors = {name: to_torch(call, name, "cuda") for name in call.inputs}
+    pool = tensors["conv_state"].clone()
+    output = causal_conv1d_update(tensors["x"].contiguous(), pool, tensors["weight"], tensors.get("bias"),
+                                  _activation(call), conv_state_indices=tensors.get("state_indices"))
+    return {"output": to_numpy(call, "output", output), "conv_state": to_numpy(call, "conv_state", pool)}
+
+
+def main() -> None:
+    try:
+        import torch
+    except ImportError:
+        _refuse("causal-conv1d needs torch, which is not installed")
+    if not torch.cuda.is_available():
+        _refuse("causal-conv1d runs on a GPU only, and torch sees none: judge FLA's convolution instead "
+                "(python3 -m packproof_candidate fla)")
+    try:
+        version = importlib.metadata.version("causal-conv1d")
+    except importlib.metadata.PackageNotFoundError:
+        _refuse("causal-conv1d is not installed: pip install causal-conv1d")
+    from .torch_ops import refusing
+
+    candidate = Candidate("causal-conv1d", version, "cuda")
+    for direction in ("fwd", "bwd"):
+        candidate.op("causal_conv1d", direction, dtypes=DTYPES, limits=Limits())(refusing(convolution))
+    candidate.op("causal_conv1d_update", dtypes=DTYPES)(refusing(update))
+    candidate.serve()
