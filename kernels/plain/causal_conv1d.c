@@ -78,9 +78,9 @@ static plain_check examine(const packproof_causal_conv1d_fwd_args* a) {
       {"output", &a->output, PLAIN_OUTPUT, dtype, 3, {B, T, C}},
       {"final_state", &a->final_state, PLAIN_OUTPUT | PLAIN_OPTIONAL, dtype, 3, {N, C, W - 1}},
   };
+  plain_check_packing(&check, &a->packing, B, T);
   plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
   plain_check_activation(&check, a->activation);
-  plain_check_packing(&check, &a->packing, B, T);
   if (check.status == PACKPROOF_OK && !plain_has_sequences(&a->packing) &&
       (plain_present(&a->initial_state) || plain_present(&a->final_state))) {
     plain_refuse(&check, "expected seq_idx that defines sequences beside states, found other ids");

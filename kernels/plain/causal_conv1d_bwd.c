@@ -36,9 +36,9 @@ static plain_check examine(const Args* a) {
       {"d_bias", &a->d_bias, gradient, dtype, 1, {C}},
       {"d_initial_state", &a->d_initial_state, gradient, dtype, 3, {N, C, W - 1}},
   };
+  plain_check_packing(&check, &a->packing, B, T);
   plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
   plain_check_activation(&check, a->activation);
-  plain_check_packing(&check, &a->packing, B, T);
   if (check.status == PACKPROOF_OK && !plain_has_sequences(&a->packing) &&
       (plain_present(&a->initial_state) || plain_present(&a->d_final_state) ||
        plain_present(&a->d_initial_state))) {

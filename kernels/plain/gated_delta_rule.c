@@ -50,8 +50,8 @@ static plain_check examine(const ForwardArgs* a) {
       {"output", &a->output, PLAIN_OUTPUT, dtype, 4, {B, T, Hv, V}},
       {"final_state", &a->final_state, PLAIN_OUTPUT | PLAIN_OPTIONAL, f32, 4, {N, Hv, K, V}},
   };
-  plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
   plain_check_packing(&check, &a->packing, B, T);
+  plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
   if (check.status == PACKPROOF_OK && !plain_has_sequences(&a->packing)) {
     plain_refuse(&check, "expected seq_idx that defines sequences, found other ids");
   }

@@ -66,8 +66,8 @@ static plain_check examine(const Args* a) {
       {"d_beta", &a->d_beta, gradient, dtype, 3, {B, T, Hv}},
       {"d_initial_state", &a->d_initial_state, gradient, f32, 4, {N, Hv, K, V}},
   };
-  plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
   plain_check_packing(&check, &a->packing, B, T);
+  plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
   const int of_parts =
       plain_present(&a->d_a) || plain_present(&a->d_A_log) || plain_present(&a->d_dt_bias);
   if (plain_present(&a->g) ? of_parts : plain_present(&a->d_g)) {

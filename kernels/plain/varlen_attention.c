@@ -73,8 +73,8 @@ static plain_check examine(const Args* a) {
       {"lse", &a->lse, PLAIN_OUTPUT | PLAIN_OPTIONAL, PACKPROOF_F32, 3, {B, T, Hq}},
   };
   plain_attention_check(&check, &attention);
-  plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
   plain_check_packing(&check, &a->packing, B, T);
+  plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
   if (check.status == PACKPROOF_OK && !plain_has_sequences(&a->packing)) {
     plain_refuse(&check, "expected seq_idx that defines sequences, found other ids");
   }

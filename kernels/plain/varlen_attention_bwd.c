@@ -35,8 +35,8 @@ static plain_check examine(const Args* a) {
       {"d_v", &a->d_v, gradient, dtype, 4, {B, T, Hkv, D}},
   };
   plain_attention_check(&check, &attention);
-  plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
   plain_check_packing(&check, &a->packing, B, T);
+  plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
   if (check.status == PACKPROOF_OK && !plain_has_sequences(&a->packing)) {
     plain_refuse(&check, "expected seq_idx that defines sequences, found other ids");
   }
