@@ -1,11 +1,11 @@
 // prep: A and P of every chunk (chunk_operators.cuh) for sequences of several chunks, which need no
 // state and so run side by side; `scan` then walks each sequence with them.
 //
-// Mapping     grid chunks * key heads, 4 warps. K K^T and Q K^T are computed once for the value heads
-//             of a key head; warp w owns rows 16 w .. 16 w + 15, and thread c < 64 column c of A.
-// Writes      ChunkOperators for each value head (11,008 bytes), kept for a backward pass; with
+// Mapping     grid chunks * key heads * pairs of their value heads, 4 warps. Warp w owns the products
+//             K K^T and Q K^T of rows 16 w .. 16 w + 15, thread 64 h + c column c of A of head h.
+// Writes      ChunkOperators of each value head (11,008 bytes), kept for a backward pass; with
 //             qk_l2norm, or where q and k are not aligned, copies of q and k for `scan`.
-// Shared      PrepShared: 64,384 bytes for 128 keys.
+// Shared      PrepShared: 60,096 bytes for 128 keys; M takes the place of q and k.
 // Bits        A chunk's results depend on its rows alone; all sums have a fixed order.
 
 #include "kernels/common/block_shared.cuh"
@@ -18,9 +18,16 @@ namespace {
 
 template <typename T, int kKeys>
 struct PrepShared {
-  RowTile<T, kKeys> q, k;
-  ChunkOperators<T> operators;
-  OperatorScratch scratch;
+  union {
+    struct {
+      RowTile<T, kKeys> q, k;
+    } tiles;
+
+    TileCoupling couplings[kMaxOperatorHeads];  // once the products of q and k are taken
+  };
+
+  ChunkOperators<T> operators[kMaxOperatorHeads];
+  TileGates gates[kMaxOperatorHeads];
   TileBlock blocks[kChunkBlocks];
 };
 
@@ -33,14 +40,32 @@ __device__ __forceinline__ void copy_keys(const RowTile<T, kKeys>& tile, T* targ
   }
 }
 
+template <typename T>
+__device__ __forceinline__ void copy_operators(const ChunkOperators<T>& operators,
+                                               ChunkOperators<T>& target) {
+  const auto* from = reinterpret_cast<const unsigned char*>(&operators);
+  auto* to = reinterpret_cast<unsigned char*>(&target);
+  for (int offset = kPieceBytes * static_cast<int>(threadIdx.x);
+       offset < static_cast<int>(sizeof(operators)); offset += kPieceBytes * kOperatorThreads) {
+    store_piece(load_piece(from + offset), to + offset);
+  }
+}
+
 template <typename T, int kKeys>
-__global__ void __launch_bounds__(kOperatorThreads) chunk_prep(ChunkParams<T> params) {
-  const int chunk = static_cast<int>(blockIdx.x / static_cast<unsigned>(params.num_k_heads));
-  const int key_head = static_cast<int>(blockIdx.x % static_cast<unsigned>(params.num_k_heads));
+__global__ void __launch_bounds__(kOperatorThreads, 3) chunk_prep(ChunkParams<T> params) {
+  const DeltaRuleTokens<T>& tokens = params.tokens;
+  const int num_pairs = (tokens.heads_per_group + kMaxOperatorHeads - 1) / kMaxOperatorHeads;
+  const int blocks_of_chunk = params.num_k_heads * num_pairs;
+  const int chunk = static_cast<int>(blockIdx.x) / blocks_of_chunk;
+  const int key_head = static_cast<int>(blockIdx.x) % blocks_of_chunk / num_pairs;
+  const int pair = static_cast<int>(blockIdx.x) % num_pairs;
   if (chunk >= params.schedule.counts->num_chunks) return;
   auto& shared = block_shared<PrepShared<T, kKeys>>();
-  const DeltaRuleTokens<T>& tokens = params.tokens;
+  auto& [q, k] = shared.tiles;
   const int thread = static_cast<int>(threadIdx.x);
+  const int heads_before = kMaxOperatorHeads * pair;
+  const int first_head = key_head * tokens.heads_per_group + heads_before;
+  const int num_heads = min(tokens.heads_per_group - heads_before, kMaxOperatorHeads);
 
   const ChunkOfSequence place = params.schedule.chunks[chunk];
   const SequenceRows rows = rows_of(params.sequences, place.sequence);
@@ -49,36 +74,42 @@ __global__ void __launch_bounds__(kOperatorThreads) chunk_prep(ChunkParams<T> pa
   }
   __syncthreads();  // blocks stand
   const int num_keys = tokens.head_k_dim;
-  stage_blocks(shared.q, shared.blocks,
+  stage_blocks(q, shared.blocks,
                HeadColumns<T>{tokens.q, key_head, 0, num_keys, params.keys_aligned});
-  stage_blocks(shared.k, shared.blocks,
+  stage_blocks(k, shared.blocks,
                HeadColumns<T>{tokens.k, key_head, 0, num_keys, params.keys_aligned});
   ptx::copy_async_commit();
+  const int own_head = thread / kChunkRows;
+  const int own_row = thread % kChunkRows;
+  if (own_head < num_heads) {
+    load_gate(tokens, shared.blocks, first_head + own_head, own_row, shared.gates[own_head],
+              shared.operators[own_head]);
+  }
   ptx::copy_async_wait<0>();
-  __syncthreads();  // q and k stand
-  if (tokens.qk_l2norm) {
-    l2_normalise_rows(shared.q, shared.k);
-    __syncthreads();  // they are normalised
-  }
-  if (params.key_copies.data != nullptr) {
+  __syncthreads();  // q, k and gates stand
+  if (own_head < num_heads) sum_gates(shared.blocks, own_row, shared.gates[own_head]);
+  if (tokens.qk_l2norm) l2_normalise_rows(q, k);
+  __syncthreads();  // gamma stands, and q and k are normalised
+  if (params.key_copies.data != nullptr && pair == 0) {
     const int64_t chunk_head = int64_t{chunk} * params.num_k_heads + key_head;
-    copy_keys(shared.q, params.key_copies.q(chunk_head));
-    copy_keys(shared.k, params.key_copies.k(chunk_head));
+    copy_keys(q, params.key_copies.q(chunk_head));
+    copy_keys(k, params.key_copies.k(chunk_head));
   }
-
   KeyProducts products;
-  multiply_keys(shared.q, shared.k, shared.blocks, products);
-  for (int i = 0; i < tokens.heads_per_group; ++i) {
-    const int head = key_head * tokens.heads_per_group + i;
-    prepare_operators(tokens, shared.blocks, products, head, shared.scratch, shared.operators);
-    const auto* from = reinterpret_cast<const unsigned char*>(&shared.operators);
-    auto* to = reinterpret_cast<unsigned char*>(
-        &params.operators[int64_t{chunk} * params.num_v_heads + head]);
-    for (int offset = kPieceBytes * thread; offset < static_cast<int>(sizeof(ChunkOperators<T>));
-         offset += kPieceBytes * kOperatorThreads) {
-      store_piece(load_piece(from + offset), to + offset);
-    }
-    __syncthreads();  // the operators are copied before the next head's replace them
+  multiply_keys(q, k, shared.blocks, products);
+  __syncthreads();  // q and k are no longer read
+  for (int i = 0; i < num_heads; ++i) {
+    apply_gates(shared.blocks, products, shared.gates[i], shared.couplings[i], shared.operators[i]);
+  }
+  __syncthreads();  // M is complete
+  if (own_head < num_heads) {
+    solve_column(shared.blocks, shared.couplings[own_head], own_row,
+                 shared.operators[own_head].solve);
+  }
+  __syncthreads();  // A is complete
+  for (int i = 0; i < num_heads; ++i) {
+    copy_operators(shared.operators[i],
+                   params.operators[int64_t{chunk} * params.num_v_heads + first_head + i]);
   }
 }
 
@@ -88,10 +119,12 @@ template <typename T>
 packproof_status launch_chunk_prep(const ChunkParams<T>& params, const ChunkGrids& grids,
                                    void* stream, packproof_message* message) {
   if (grids.num_chunks == 0) return PACKPROOF_OK;
+  const int64_t num_pairs =
+      (params.tokens.heads_per_group + kMaxOperatorHeads - 1) / kMaxOperatorHeads;
   return dispatch_keys(params.tokens.head_k_dim, [&]<int kKeys>() {
     return launch<&chunk_prep<T, kKeys>>(
         {.name = "chunk_prep",
-         .grid = dim3(static_cast<unsigned>(grids.num_chunks * params.num_k_heads)),
+         .grid = dim3(static_cast<unsigned>(grids.num_chunks * params.num_k_heads * num_pairs)),
          .block = dim3(kOperatorThreads),
          .shared_bytes = sizeof(PrepShared<T, kKeys>),
          .stream = stream},

@@ -1,7 +1,7 @@
 // window: sequences of at most 64 tokens, up to four to a tile of 64 rows, each from a multiple of 16
 // rows on; A, P and the outputs in one kernel, since nothing is carried on.
 //
-// Mapping     grid windows * key heads, 4 warps: as `prep` while A and P take shape, then each warp
+// Mapping     grid windows * value heads, 4 warps: as `prep` while A and P take shape, then each warp
 //             owns 16 of 64 columns of the state, sequence by sequence (chunk_state.cuh).
 // Neighbours  rows of another sequence meet in no sum: a 16 x 16 block belongs to one sequence, and
 //             blocks of two are skipped. Rows without a token are zeros.
@@ -24,40 +24,52 @@ struct WindowShared {
   RowTile<T, kKeys> q, k;
   RowTile<T, kPassColumns> v;
   ChunkOperators<T> operators;
-  OperatorScratch scratch;
+  TileCoupling coupling;
+  TileGates gates;
   TileBlock blocks[kChunkBlocks];
+  TileRows sequences[kChunkBlocks];
 };
 
-/// The tile's blocks, by one thread.
-__device__ void describe_window(const SequenceView& sequences, const Window& window,
-                                TileBlock* blocks) {
-  int next = 0;
-  for (int i = 0; i < window.count; ++i) {
-    const SequenceRows rows = rows_of(sequences, window.first + i);
-    const int first = next;
-    next += blocks_of(rows.length);
-    for (int block = first; block < next; ++block) blocks[block] = block_of(rows, 0, block, first);
+/// Sequence i of the window in the tile, by thread i; the first thread past the last sequence
+/// describes the blocks that none takes.
+template <typename T, int kKeys>
+__device__ void describe_window(const SequenceView& sequences, const Window& window, int i,
+                                WindowShared<T, kKeys>& shared) {
+  int first = 0;
+  for (int before = 0; before < i; ++before) {
+    first += blocks_of(rows_of(sequences, window.first + before).length);
   }
-  for (; next < kChunkBlocks; ++next) blocks[next] = {0, 0, 0, next, next + 1};
+  if (i < window.count) {
+    const SequenceRows rows = rows_of(sequences, window.first + i);
+    const int end = first + blocks_of(rows.length);
+    for (int block = first; block < end; ++block) {
+      shared.blocks[block] = block_of(rows, 0, block, first);
+    }
+    shared.sequences[i] = {first, end - first, static_cast<int>(rows.length)};
+  } else {
+    for (int block = first; block < kChunkBlocks; ++block) {
+      shared.blocks[block] = {0, 0, 0, block, block + 1};
+    }
+  }
 }
 
-/// Sequence i of the window takes its state over its rows.
+/// One sequence of the window takes the warp's columns of its state over its rows.
 template <typename T, int kKeys>
 __device__ __forceinline__ void walk_sequence(const ChunkParams<T>& params,
                                               WindowShared<T, kKeys>& shared, int32_t sequence,
-                                              const SequenceRows& rows, int first_block, int head,
-                                              int column, int state_column) {
+                                              const TileRows& rows, int head, int column,
+                                              int state_column) {
   const DeltaRuleTokens<T>& tokens = params.tokens;
   ChunkState<T, kKeys> state;
   state.load(params.initial_state, sequence, head, state_column, tokens.head_k_dim,
              tokens.head_v_dim);
-  if (rows.length > 0) {
-    const TileRows in_tile{first_block, blocks_of(rows.length), static_cast<int>(rows.length)};
+  if (rows.rows > 0) {
     const bool carry = params.final_state.data != nullptr;
     float output[kChunkBlocks][2][4];
-    state.advance(shared.q, shared.k, shared.v, shared.operators, in_tile, column, carry, output);
-    store_output(output, tokens.scale, in_tile, column, shared.v,
-                 params.output.at(rows.batch, rows.first, head, state_column),
+    state.advance(shared.q, shared.k, shared.v, shared.operators, rows, column, carry, output);
+    const TileBlock& first = shared.blocks[rows.first_block];
+    store_output(output, tokens.scale, rows, column, shared.v,
+                 params.output.at(first.batch, first.first_row, head, state_column),
                  params.output.stride[1], params.output.stride[3], tokens.head_v_dim - state_column,
                  params.output_aligned);
   }
@@ -67,51 +79,58 @@ __device__ __forceinline__ void walk_sequence(const ChunkParams<T>& params,
 
 template <typename T, int kKeys>
 __global__ void __launch_bounds__(kOperatorThreads) chunk_window(ChunkParams<T> params) {
-  const int place = static_cast<int>(blockIdx.x / static_cast<unsigned>(params.num_k_heads));
-  const int key_head = static_cast<int>(blockIdx.x % static_cast<unsigned>(params.num_k_heads));
+  const int place = static_cast<int>(blockIdx.x / static_cast<unsigned>(params.num_v_heads));
+  const int head = static_cast<int>(blockIdx.x % static_cast<unsigned>(params.num_v_heads));
   if (place >= params.schedule.counts->num_windows) return;
   auto& shared = block_shared<WindowShared<T, kKeys>>();
   const DeltaRuleTokens<T>& tokens = params.tokens;
   const Window window = params.schedule.windows[place];
-  if (threadIdx.x == 0) describe_window(params.sequences, window, shared.blocks);
+  const int thread = static_cast<int>(threadIdx.x);
+  if (thread <= window.count) describe_window(params.sequences, window, thread, shared);
   __syncthreads();  // blocks stand
+  const int key_head = head / tokens.heads_per_group;
   stage_blocks(shared.q, shared.blocks,
                HeadColumns<T>{tokens.q, key_head, 0, tokens.head_k_dim, params.keys_aligned});
   stage_blocks(shared.k, shared.blocks,
                HeadColumns<T>{tokens.k, key_head, 0, tokens.head_k_dim, params.keys_aligned});
   ptx::copy_async_commit();
-  ptx::copy_async_wait<0>();
-  __syncthreads();  // q and k stand
-  if (tokens.qk_l2norm) {
-    l2_normalise_rows(shared.q, shared.k);
-    __syncthreads();  // they are normalised
+  stage_blocks(shared.v, shared.blocks,
+               HeadColumns<T>{tokens.v, head, 0, tokens.head_v_dim, params.values_aligned});
+  ptx::copy_async_commit();
+  if (thread < kChunkRows) {
+    load_gate(tokens, shared.blocks, head, thread, shared.gates, shared.operators);
   }
-
-  const int column = static_cast<int>(threadIdx.x) / 32 * kWarpColumns;
-  for (int i = 0; i < tokens.heads_per_group; ++i) {
-    const int head = key_head * tokens.heads_per_group + i;
-    // Again for each value head: kept meanwhile, the products would not fit beside the state.
+  ptx::copy_async_wait<1>();
+  __syncthreads();  // q, k and gates stand
+  if (thread < kChunkRows) sum_gates(shared.blocks, thread, shared.gates);
+  if (tokens.qk_l2norm) l2_normalise_rows(shared.q, shared.k);
+  __syncthreads();  // gamma stands, and q and k are normalised
+  {
     KeyProducts products;
     multiply_keys(shared.q, shared.k, shared.blocks, products);
-    prepare_operators(tokens, shared.blocks, products, head, shared.scratch, shared.operators);
-    for (int pass = 0; pass < tokens.head_v_dim; pass += kPassColumns) {
-      stage_blocks(
-          shared.v, shared.blocks,
-          HeadColumns<T>{tokens.v, head, pass, tokens.head_v_dim - pass, params.values_aligned});
-      ptx::copy_async_commit();
-      ptx::copy_async_wait<0>();
-      __syncthreads();  // v stands
-      if (pass + column < tokens.head_v_dim) {
-        int first_block = 0;
-        for (int n = 0; n < window.count; ++n) {
-          const SequenceRows rows = rows_of(params.sequences, window.first + n);
-          walk_sequence(params, shared, window.first + n, rows, first_block, head, column,
-                        pass + column);
-          first_block += blocks_of(rows.length);
-        }
+    apply_gates(shared.blocks, products, shared.gates, shared.coupling, shared.operators);
+  }
+  __syncthreads();  // M is complete
+  if (thread < kChunkRows) {
+    solve_column(shared.blocks, shared.coupling, thread, shared.operators.solve);
+  }
+
+  const int column = thread / 32 * kWarpColumns;
+  for (int pass = 0; pass < tokens.head_v_dim; pass += kPassColumns) {
+    ptx::copy_async_wait<0>();
+    __syncthreads();  // A and v stand
+    if (pass + column < tokens.head_v_dim) {
+      for (int n = 0; n < window.count; ++n) {
+        walk_sequence(params, shared, window.first + n, shared.sequences[n], head, column,
+                      pass + column);
       }
-      __syncthreads();  // v and the operators are no longer read
     }
+    if (pass + kPassColumns >= tokens.head_v_dim) break;
+    __syncthreads();  // v is no longer read
+    stage_blocks(shared.v, shared.blocks,
+                 HeadColumns<T>{tokens.v, head, pass + kPassColumns,
+                                tokens.head_v_dim - pass - kPassColumns, params.values_aligned});
+    ptx::copy_async_commit();
   }
 }
 
@@ -124,7 +143,7 @@ packproof_status launch_chunk_window(const ChunkParams<T>& params, const ChunkGr
   return dispatch_keys(params.tokens.head_k_dim, [&]<int kKeys>() {
     return launch<&chunk_window<T, kKeys>>(
         {.name = "chunk_window",
-         .grid = dim3(static_cast<unsigned>(grids.num_windows * params.num_k_heads)),
+         .grid = dim3(static_cast<unsigned>(grids.num_windows * params.num_v_heads)),
          .block = dim3(kOperatorThreads),
          .shared_bytes = sizeof(WindowShared<T, kKeys>),
          .stream = stream},

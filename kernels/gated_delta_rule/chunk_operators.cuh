@@ -32,15 +32,20 @@ struct KeyProducts {
   float qk[kChunkBlocks][2][4];
 };
 
-/// Shared memory in which the operators of one head take shape.
-struct alignas(16) OperatorScratch {
-  float m[kChunkRows][kChunkRows + 8];  // rows 8 banks apart, for stores of pairs
+/// The log gates of a tile's rows and their sums gamma, in shared memory.
+struct alignas(16) TileGates {
   float log_decay[kChunkRows];
   float gamma[kChunkRows];
 };
 
-/// One warp for each block of rows; a thread for each column of A.
+/// M, in shared memory; on and below the diagonal of blocks.
+struct alignas(16) TileCoupling {
+  float m[kChunkRows][kChunkRows + 8];  // rows 8 banks apart, for stores of pairs
+};
+
+/// One warp for each block of rows; a thread for each column of A of up to two heads.
 inline constexpr int kOperatorThreads = 32 * kChunkBlocks;
+inline constexpr int kMaxOperatorHeads = kOperatorThreads / kChunkRows;
 
 template <typename T, int kColumns>
 __device__ __forceinline__ void multiply_keys(const RowTile<T, kColumns>& q,
@@ -80,44 +85,41 @@ __device__ __forceinline__ void multiply_keys(const RowTile<T, kColumns>& q,
 /// neighbours, and -infinity gives no NaN as a difference.
 __device__ inline float bounded_log_decay(float g) { return g < -128.0f ? -128.0f : g; }
 
-/// The log gates and beta of the tile's rows.
+/// The log gates and beta of row `r` of the tile.
 template <typename T>
-__device__ __forceinline__ void load_gates(const DeltaRuleTokens<T>& tokens,
-                                           const TileBlock* blocks, int head,
-                                           OperatorScratch& scratch, ChunkOperators<T>& operators) {
-  const int r = static_cast<int>(threadIdx.x);
-  if (r >= kChunkRows) return;
+__device__ __forceinline__ void load_gate(const DeltaRuleTokens<T>& tokens, const TileBlock* blocks,
+                                          int head, int r, TileGates& gates,
+                                          ChunkOperators<T>& operators) {
   const TileBlock& block = blocks[r / kBlockRows];
   const bool holds_token = r % kBlockRows < block.rows;
   const int64_t row = block.first_row + r % kBlockRows;
-  scratch.log_decay[r] =
+  gates.log_decay[r] =
       holds_token ? bounded_log_decay(log_decay_of(tokens, block.batch, row, head)) : 0.0f;
   operators.beta[r] = holds_token ? tokens.beta.load(block.batch, row, head) : 0.0f;
 }
 
-/// gamma_i, from the start of the sequence's rows in this tile.
-__device__ __forceinline__ void sum_gates(const TileBlock* blocks, OperatorScratch& scratch) {
-  const int r = static_cast<int>(threadIdx.x);
-  if (r >= kChunkRows) return;
+/// gamma of row `r`, from the start of its sequence's rows in this tile.
+__device__ __forceinline__ void sum_gates(const TileBlock* blocks, int r, TileGates& gates) {
   float gamma = 0.0f;
+#pragma unroll 4
   for (int j = kBlockRows * blocks[r / kBlockRows].first_block; j <= r; ++j) {
-    gamma += scratch.log_decay[j];
+    gamma += gates.log_decay[j];
   }
-  scratch.gamma[r] = gamma;
+  gates.gamma[r] = gamma;
 }
 
 /// The decays of rows, M, and P.
 template <typename T>
 __device__ __forceinline__ void apply_gates(const TileBlock* blocks, const KeyProducts& products,
-                                            OperatorScratch& scratch,
+                                            const TileGates& gates, TileCoupling& coupling,
                                             ChunkOperators<T>& operators) {
   const int thread = static_cast<int>(threadIdx.x);
   const int lane = thread % 32;
   const int own = thread / 32;
   if (thread < kChunkRows) {
     const TileBlock& block = blocks[thread / kBlockRows];
-    const float gamma = scratch.gamma[thread];
-    const float gamma_last = scratch.gamma[kBlockRows * block.end_block - 1];
+    const float gamma = gates.gamma[thread];
+    const float gamma_last = gates.gamma[kBlockRows * block.end_block - 1];
     operators.from_start[thread] = exp_f32(gamma);
     operators.to_end[thread] = exp_f32(gamma_last - gamma);
   }
@@ -132,18 +134,18 @@ __device__ __forceinline__ void apply_gates(const TileBlock* blocks, const KeyPr
       for (int half = 0; half < 2; ++half) {
         const int i = kBlockRows * own + lane / 4 + 8 * half;
         const int j = kBlockRows * other + 8 * n + lane % 4 * 2;
-        const float gamma = scratch.gamma[i];
+        const float gamma = gates.gamma[i];
         const float beta = operators.beta[i];
         float m[2];
 #pragma unroll
         for (int e = 0; e < 2; ++e) {
           // Above the diagonal the difference is positive and its exponential may be infinite.
           const bool is_past = i >= j + e;
-          const float decay = exp_f32(is_past ? gamma - scratch.gamma[j + e] : 0.0f);
+          const float decay = exp_f32(is_past ? gamma - gates.gamma[j + e] : 0.0f);
           m[e] = beta * (decay * products.kk[other][n][2 * half + e]);
           attend[n][2 * half + e] = is_past ? decay * products.qk[other][n][2 * half + e] : 0.0f;
         }
-        *reinterpret_cast<float2*>(&scratch.m[i][j]) = make_float2(m[0], m[1]);
+        *reinterpret_cast<float2*>(&coupling.m[i][j]) = make_float2(m[0], m[1]);
       }
     }
     store_piece(round_to_right_transposed<T>(attend), operators.attend.of_lane(own, other, lane));
@@ -153,9 +155,8 @@ __device__ __forceinline__ void apply_gates(const TileBlock* blocks, const KeyPr
 /// Column `column` of A by forward substitution, A_i = e_i - sum_{p < i} M_ip A_p, in one thread.
 /// Rows of other sequences are not touched.
 template <typename T>
-__device__ __forceinline__ void solve_column(const TileBlock* blocks,
-                                             const OperatorScratch& scratch, int column,
-                                             TriangularBlocks<T>& solve) {
+__device__ __forceinline__ void solve_column(const TileBlock* blocks, const TileCoupling& coupling,
+                                             int column, TriangularBlocks<T>& solve) {
   const int own = column / kBlockRows;
   const int end = blocks[own].end_block;
   float a[kChunkRows] = {};
@@ -174,7 +175,7 @@ __device__ __forceinline__ void solve_column(const TileBlock* blocks,
       for (int p = kBlockRows * other; p < kBlockRows * (other + 1); p += 4) {
 #pragma unroll
         for (int i = 0; i < kBlockRows; ++i) {
-          const float* m = &scratch.m[kBlockRows * row_block + i][p];
+          const float* m = &coupling.m[kBlockRows * row_block + i][p];
           const float4 four = *reinterpret_cast<const float4*>(m);
           x[i] = fmaf(-four.x, a[p], x[i]);
           x[i] = fmaf(-four.y, a[p + 1], x[i]);
@@ -187,7 +188,8 @@ __device__ __forceinline__ void solve_column(const TileBlock* blocks,
     for (int i = 1; i < kBlockRows; ++i) {
 #pragma unroll
       for (int p = 0; p < i; ++p) {
-        x[i] = fmaf(-scratch.m[kBlockRows * row_block + i][kBlockRows * row_block + p], x[p], x[i]);
+        x[i] =
+            fmaf(-coupling.m[kBlockRows * row_block + i][kBlockRows * row_block + p], x[p], x[i]);
       }
     }
     T* block = solve.element[TriangularBlocks<T>::block(row_block, own)];
@@ -197,26 +199,6 @@ __device__ __forceinline__ void solve_column(const TileBlock* blocks,
       block[TriangularBlocks<T>::place(i, column % kBlockRows)] = from_float<T>(x[i]);
     }
   }
-}
-
-/// The operators of value head `head`, by the kOperatorThreads threads of a block that hold
-/// `products` of its key head. On return they are complete for all threads; the caller synchronises
-/// between their last use and the next call.
-template <typename T>
-__device__ __forceinline__ void prepare_operators(const DeltaRuleTokens<T>& tokens,
-                                                  const TileBlock* blocks,
-                                                  const KeyProducts& products, int head,
-                                                  OperatorScratch& scratch,
-                                                  ChunkOperators<T>& operators) {
-  load_gates(tokens, blocks, head, scratch, operators);
-  __syncthreads();  // every row's gate stands
-  sum_gates(blocks, scratch);
-  __syncthreads();  // every row's gamma stands
-  apply_gates(blocks, products, scratch, operators);
-  __syncthreads();  // M is complete
-  const int column = static_cast<int>(threadIdx.x);
-  if (column < kChunkRows) solve_column(blocks, scratch, column, operators.solve);
-  __syncthreads();  // A is complete
 }
 
 }  // namespace packproof
