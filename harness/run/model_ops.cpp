@@ -1,8 +1,10 @@
 #include "harness/run/model_ops.h"
 
 #include "harness/ops/packed_call.h"
+#include "harness/run/budget.h"
 #include "harness/run/judge.h"
 
+#include <algorithm>
 #include <array>
 
 namespace packproof {
@@ -126,8 +128,17 @@ std::span<const PlantedFault> all_planted_faults() {
   return faults;
 }
 
+bool ModelOps::takes_chunks() const {
+  const Capability* chunked = candidate_.info().find(Op::kChunkGatedDeltaRule, Direction::kForward);
+  return dtype_ != DType::kF32 && chunked != nullptr &&
+         std::ranges::find(chunked->dtypes, dtype_) != chunked->dtypes.end();
+}
+
 OpCall ModelOps::rounded(const OpCall& call) const {
   OpCall result = call;
+  if (call.op == Op::kRecurrentGatedDeltaRule && takes_chunks()) {
+    result.op = Op::kChunkGatedDeltaRule;
+  }
   for (auto& [name, tensor] : result.inputs) {
     const TensorSchema* schema = find_schema(call.op, call.direction, name, false);
     if (schema->role == TensorRole::kMetadata) continue;
@@ -171,8 +182,12 @@ OpCall ModelOps::as_candidate_sees(OpCall call) const {
   return call;
 }
 
-CallResult ModelOps::run(const OpCall& rounded_call) {
+CallResult ModelOps::run(OpCall& rounded_call) {
   CallResult result = candidate_.call(as_candidate_sees(rounded_call), options_);
+  if (result.status == CallStatus::kNotSupported && rounded_call.op == Op::kChunkGatedDeltaRule) {
+    rounded_call.op = Op::kRecurrentGatedDeltaRule;
+    result = candidate_.call(as_candidate_sees(rounded_call), options_);
+  }
   if (result.status != CallStatus::kOk) return result;
   if (fault_ == PlantedFault::kLastTokenLost && is_delta_rule(rounded_call.op)) {
     lose_last_tokens(rounded_call, result);
@@ -182,7 +197,8 @@ CallResult ModelOps::run(const OpCall& rounded_call) {
 
 reference::OpHook ModelOps::substituting() {
   return [this](const reference::OpSite& site) -> Result<TensorMap> {
-    const CallResult result = run(rounded(site.call));
+    OpCall call = rounded(site.call);
+    const CallResult result = run(call);
     if (result.status != CallStatus::kOk) {
       return Error{Code::kCandidate, "layer " + std::to_string(site.layer) + ", " +
                                          std::string(name_of(site.call.op)) + ": " +
@@ -197,24 +213,23 @@ reference::OpHook ModelOps::substituting() {
 
 reference::OpHook ModelOps::judging(std::vector<SiteVerdict>& verdicts) {
   return [this, &verdicts](const reference::OpSite& site) -> Result<TensorMap> {
-    const OpCall call = rounded(site.call);
-    SiteVerdict verdict{.layer = site.layer, .op = call.op};
+    OpCall call = rounded(site.call);
     const CallResult result = run(call);
+    SiteVerdict verdict{.layer = site.layer, .op = call.op};
     verdict.status = result.status;
     verdict.message = result.message;
     if (result.status == CallStatus::kOk) {
       PACKPROOF_TRY(const reference::OpResult expected, reference_.evaluate(call));
+      std::map<std::string, RowMap> rows;
+      for (const auto& [name, spec] : call.outputs) rows[name] = rows_of(call, name);
+      PACKPROOF_TRY(const TensorMap allowed, error_budgets(call, expected, rows, reference_));
       for (const auto& [name, got] : result.outputs) {
-        const RowMap rows = rows_of(call, name);
-        const Tensor allowed =
-            allowance(expected.outputs.at(name), expected.float32_bounds.at(name),
-                      call.outputs.at(name).dtype);
         const BudgetReport report =
-            compare_with_budget(got, expected.outputs.at(name), allowed, rows);
+            compare_with_budget(got, expected.outputs.at(name), allowed.at(name), rows.at(name));
         if (report.worst.row < 0 || report.worst.budget_used < verdict.budget_used) continue;
         verdict.budget_used = report.worst.budget_used;
-        verdict.place = element_text(name, rows[static_cast<std::size_t>(report.worst.row)],
-                                     report.worst.element);
+        verdict.place = element_text(
+            name, rows.at(name)[static_cast<std::size_t>(report.worst.row)], report.worst.element);
       }
     }
     verdicts.push_back(std::move(verdict));
@@ -225,10 +240,18 @@ reference::OpHook ModelOps::judging(std::vector<SiteVerdict>& verdicts) {
 reference::OpHook ModelOps::emulating() {
   return [this](const reference::OpSite& site) -> Result<TensorMap> {
     const OpCall call = rounded(site.call);
-    PACKPROOF_TRY(reference::OpResult expected, reference_.evaluate(call));
+    TensorMap values;
+    if (call.op == Op::kChunkGatedDeltaRule) {
+      PACKPROOF_TRY(values, reference_.emulate(call, dtype_ == DType::kBF16
+                                                         ? reference::EmulatedPrecision::kBFloat16
+                                                         : reference::EmulatedPrecision::kFloat16));
+    } else {
+      PACKPROOF_TRY(reference::OpResult expected, reference_.evaluate(call));
+      values = std::move(expected.outputs);
+    }
     TensorMap outputs;
     for (const auto& [name, spec] : call.outputs) {
-      outputs[name] = expected.outputs.at(name).to(spec.dtype).to(DType::kF64);
+      outputs[name] = values.at(name).to(spec.dtype).to(DType::kF64);
     }
     return outputs;
   };

@@ -36,7 +36,8 @@ struct SiteVerdict {
   std::string place{};  ///< Output, sequence, token and element of the worst share.
 };
 
-/// Lets a candidate stand in for the ops of a model (reference.h, OpHook).
+/// Lets a candidate stand in for the ops of a model (reference.h, OpHook). Where it has a chunked rule
+/// for the dtype, that takes the delta rules over tokens and the recurrent one the single steps.
 class ModelOps {
  public:
   ModelOps(Candidate& candidate, const reference::Reference& reference, DType dtype,
@@ -58,9 +59,14 @@ class ModelOps {
   reference::OpHook emulating();
 
  private:
+  /// Whether delta rules over tokens go to the candidate's chunked rule (16-bit dtypes).
+  bool takes_chunks() const;
+
   OpCall rounded(const OpCall& call) const;
   OpCall as_candidate_sees(OpCall call) const;
-  CallResult run(const OpCall& rounded_call);
+
+  /// A chunked rule that refuses the shapes is replaced by the recurrent one, in the call too.
+  CallResult run(OpCall& rounded_call);
 
   Candidate& candidate_;
   const reference::Reference& reference_;
