@@ -9,6 +9,13 @@ const Capability* CandidateInfo::find(Op op, Direction direction) const {
   return nullptr;
 }
 
+CallResult Candidate::forward_model(const ModelCall&, const CallOptions&) {
+  CallResult result;
+  result.status = CallStatus::kNotSupported;
+  result.message = info().name + " runs no whole models";
+  return result;
+}
+
 std::string_view name_of(CallStatus status) {
   switch (status) {
     case CallStatus::kOk:

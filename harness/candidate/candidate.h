@@ -18,9 +18,10 @@ struct CandidateInfo {
   std::string device;    ///< "host", "cuda", or the program's own word.
   std::string identity;  ///< SHA-256 of the library or program; empty when unknown.
   std::vector<Capability> capabilities;
-  bool bitwise_pack_invariant = false;  ///< Promised: packed == alone, bit for bit.
-  bool memory_checked = false;          ///< Guards and input hashes of CallResult are meaningful.
-  std::vector<std::string> notes;       ///< Sentences the report shows first.
+  bool bitwise_pack_invariant = false;   ///< Promised: packed == alone, bit for bit.
+  bool memory_checked = false;           ///< Guards and input hashes of CallResult are meaningful.
+  std::vector<std::string> notes;        ///< Sentences the report shows first.
+  std::vector<std::string> model_modes;  ///< What `forward_model` takes; empty: no whole models.
 
   const Capability* find(Op op, Direction direction) const;
 };
@@ -62,6 +63,14 @@ struct CallResult {
   double seconds = 0.0;  ///< Spent inside the candidate's kernel, by its own clock; 0 when unknown.
 };
 
+/// A checkpoint's folder and one batch, for a candidate that runs whole models by itself.
+struct ModelCall {
+  std::string folder;
+  DType dtype = DType::kF32;
+  std::string mode;  ///< Which metadata the model receives: PROTOCOL.md, model_forward.
+  TensorMap inputs;  ///< input_ids i64 [1, T], cu_seqlens i64 [N + 1].
+};
+
 /// Anything that can be judged. Every check goes through this interface.
 class Candidate {
  public:
@@ -70,6 +79,10 @@ class Candidate {
 
   /// Never throws and never hangs longer than the time limit.
   virtual CallResult call(const OpCall& call, const CallOptions& options) = 0;
+
+  /// Rows of valid tokens in packed order: logits [T, vocabulary], hidden_states.LL [T, D] from the
+  /// embeddings on, loss [1] if there is one; f32.
+  virtual CallResult forward_model(const ModelCall& call, const CallOptions& options);
 };
 
 }  // namespace packproof

@@ -38,6 +38,7 @@ struct ResultMessage {
 /// the call, so the call must outlive the frame.
 OutgoingFrame encode_hello_request();
 OutgoingFrame encode_call(uint64_t id, const OpCall& call, const CallOptions& options);
+OutgoingFrame encode_model_call(uint64_t id, const ModelCall& call, const CallOptions& options);
 OutgoingFrame encode_bye();
 
 /// The candidate's side; payload parts point into the tensors of the result.

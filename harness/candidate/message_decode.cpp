@@ -288,6 +288,7 @@ Result<CandidateInfo> decode_hello(const Frame& frame) {
   PACKPROOF_CHECK_OK(read_optional(message, "bitwise_pack_invariant", info.bitwise_pack_invariant));
   PACKPROOF_CHECK_OK(read_optional(message, "memory_checked", info.memory_checked));
   PACKPROOF_CHECK_OK(read_optional(message, "notes", info.notes));
+  PACKPROOF_CHECK_OK(read_optional(message, "model_modes", info.model_modes));
   if (message.find("capabilities") == nullptr) {
     return field_error("hello.capabilities", "an array", Json());
   }

@@ -71,6 +71,18 @@ OutgoingFrame encode_hello_request() {
   return {dumped({{"type", "hello"}, {"protocol", kProtocolVersion}}), {}};
 }
 
+OutgoingFrame encode_model_call(uint64_t id, const ModelCall& call, const CallOptions& options) {
+  OutgoingFrame frame;
+  frame.header = dumped({{"type", "model_forward"},
+                         {"id", id},
+                         {"folder", call.folder},
+                         {"dtype", name_of(call.dtype)},
+                         {"mode", call.mode},
+                         {"inputs", append_tensors(call.inputs, frame)},
+                         {"time_limit_ms", options.time_limit.count()}});
+  return frame;
+}
+
 OutgoingFrame encode_bye() { return {dumped({{"type", "bye"}}), {}}; }
 
 OutgoingFrame encode_call(uint64_t id, const OpCall& call, const CallOptions& options) {
@@ -120,6 +132,7 @@ OutgoingFrame encode_hello(const CandidateInfo& info) {
                   {"bitwise_pack_invariant", info.bitwise_pack_invariant},
                   {"memory_checked", info.memory_checked},
                   {"notes", info.notes},
+                  {"model_modes", info.model_modes},
                   {"capabilities", std::move(capabilities)}}),
           {}};
 }

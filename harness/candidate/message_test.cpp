@@ -161,6 +161,7 @@ TEST(Message, HelloRoundTrip) {
   sent.bitwise_pack_invariant = true;
   sent.memory_checked = true;
   sent.notes = {"source semantics only"};
+  sent.model_modes = {"both", "position_ids"};
   sent.capabilities = {{Op::kRope, Direction::kBackward, {DType::kBF16, DType::kF32}, {"a", "b"}}};
   sent.capabilities[0].limits = {.grouped_heads = false,
                                  .empty_sequences = false,
@@ -180,6 +181,7 @@ TEST(Message, HelloRoundTrip) {
   EXPECT_TRUE(got->bitwise_pack_invariant);
   EXPECT_TRUE(got->memory_checked);
   EXPECT_EQ(got->notes, sent.notes);
+  EXPECT_EQ(got->model_modes, sent.model_modes);
   const Capability* capability = got->find(Op::kRope, Direction::kBackward);
   ASSERT_NE(capability, nullptr);
   EXPECT_EQ(capability->dtypes, sent.capabilities[0].dtypes);

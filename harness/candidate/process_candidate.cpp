@@ -118,27 +118,42 @@ Result<CandidateInfo> ProcessCandidate::launch() {
   return info;
 }
 
-CallResult ProcessCandidate::call(const OpCall& call, const CallOptions& options) {
-  if (!child_) {
-    ++restarts_;
-    const Result<CandidateInfo> info = launch();
-    if (!info.ok()) return failure_of(CallStatus::kStartFailed, info.error().message);
-    if (info->name != info_.name || info->identity != info_.identity) {
-      child_.reset();
-      return failure_of(CallStatus::kStartFailed, "expected the program to be '" + info_.name +
-                                                      "' again, found '" + info->name + "'");
-    }
+std::optional<CallResult> ProcessCandidate::restart_if_gone() {
+  if (child_) return std::nullopt;
+  ++restarts_;
+  const Result<CandidateInfo> info = launch();
+  if (!info.ok()) return failure_of(CallStatus::kStartFailed, info.error().message);
+  if (info->name != info_.name || info->identity != info_.identity) {
+    child_.reset();
+    return failure_of(CallStatus::kStartFailed, "expected the program to be '" + info_.name +
+                                                    "' again, found '" + info->name + "'");
   }
+  return std::nullopt;
+}
+
+CallResult ProcessCandidate::forward_model(const ModelCall& call, const CallOptions& options) {
+  if (auto failure = restart_if_gone()) return *std::move(failure);
+  const uint64_t id = next_id_++;
+  const Answer answer = exchange(encode_model_call(id, call, options), options.time_limit);
+  if (!answer.frame) {
+    child_.reset();
+    return failure_of(answer.failure, answer.sentence);
+  }
+  return judge(nullptr, *answer.frame);
+}
+
+CallResult ProcessCandidate::call(const OpCall& call, const CallOptions& options) {
+  if (auto failure = restart_if_gone()) return *std::move(failure);
   const uint64_t id = next_id_++;
   const Answer answer = exchange(encode_call(id, call, options), options.time_limit);
   if (!answer.frame) {
     child_.reset();
     return failure_of(answer.failure, answer.sentence);
   }
-  return judge(call, *answer.frame);
+  return judge(&call, *answer.frame);
 }
 
-CallResult ProcessCandidate::judge(const OpCall& call, const Frame& frame) {
+CallResult ProcessCandidate::judge(const OpCall* call, const Frame& frame) {
   const auto refuse = [this](CallStatus status, std::string sentence) {
     child_.reset();  // Where its answers stand in the stream is unknown from here on.
     return failure_of(status, std::move(sentence));
@@ -152,8 +167,8 @@ CallResult ProcessCandidate::judge(const OpCall& call, const Frame& frame) {
                       ", found the answer to request " + std::to_string(message->id));
   }
   CallResult result = std::move(message->result);
-  if (result.status == CallStatus::kOk) {
-    std::string mismatch = output_mismatch(call, result.outputs);
+  if (result.status == CallStatus::kOk && call != nullptr) {
+    std::string mismatch = output_mismatch(*call, result.outputs);
     if (!mismatch.empty()) return refuse(CallStatus::kGarbage, std::move(mismatch));
   }
   // After an error of the device its context is lost; a fresh process gets a fresh one.

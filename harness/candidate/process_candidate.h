@@ -35,6 +35,7 @@ class ProcessCandidate : public Candidate {
   const CandidateInfo& info() const override { return info_; }
 
   CallResult call(const OpCall& call, const CallOptions& options) override;
+  CallResult forward_model(const ModelCall& call, const CallOptions& options) override;
 
   int64_t restarts() const { return restarts_; }
 
@@ -52,7 +53,10 @@ class ProcessCandidate : public Candidate {
   Answer exchange(const OutgoingFrame& request, std::chrono::milliseconds limit);
   Answer give_up(CallStatus status, std::string sentence);
   Answer input_ended(const std::string& progress);
-  CallResult judge(const OpCall& call, const Frame& frame);
+  std::optional<CallResult> restart_if_gone();
+
+  /// `call` is null where the outputs are the program's to choose.
+  CallResult judge(const OpCall* call, const Frame& frame);
   void stop();
 
   StartOptions options_;

@@ -66,7 +66,8 @@ Status check_names(const std::vector<std::string>& names) {
 }
 
 /// Models that the run judges: a folder named by the user, else the suites' small random model.
-std::vector<ModelRequest> models_of(const RunArguments& arguments) {
+Result<std::vector<ModelRequest>> models_of(const RunArguments& arguments,
+                                            const CandidateInfo& info) {
   std::vector<ModelRequest> models;
   const bool suite = arguments.suite == "smoke" || arguments.suite == "ci";
   if (arguments.no_model || (arguments.model.empty() && !suite)) return models;
@@ -85,7 +86,21 @@ std::vector<ModelRequest> models_of(const RunArguments& arguments) {
     request.spec.fault = fault_from(arguments.withheld);
     request.spec.time_limit =
         std::chrono::milliseconds(static_cast<int64_t>(arguments.time_limit * 1000));
-    models.push_back(std::move(request));
+    if (!arguments.lens.empty()) request.spec.lens = arguments.lens;
+    if (info.model_modes.empty() || arguments.model.empty()) {
+      if (!arguments.modes.empty()) {
+        return usage_error("--mode: expected a candidate that runs whole models, found " +
+                           info.name);
+      }
+      models.push_back(std::move(request));
+      continue;
+    }
+    std::vector<std::string> modes = arguments.modes;
+    if (modes.empty()) modes.push_back(info.model_modes.front());
+    for (const std::string& mode : modes) {
+      request.mode = mode;
+      models.push_back(request);
+    }
   }
   return models;
 }
@@ -102,12 +117,13 @@ int run(const RunArguments& arguments) {
   if (const Status opened = session.open(); !opened.ok()) return report_error(opened.error());
   const Result<std::vector<CaseSpec>> cases = cases_of(arguments, session.candidate_info());
   if (!cases.ok()) return report_error(cases.error());
-  const std::vector<ModelRequest> models = models_of(arguments);
-  if (const Status loaded = session.load_models(models); !loaded.ok()) {
+  const Result<std::vector<ModelRequest>> models = models_of(arguments, session.candidate_info());
+  if (!models.ok()) return report_error(models.error());
+  if (const Status loaded = session.load_models(*models); !loaded.ok()) {
     return report_error(loaded.error());
   }
   if (const Status ran = session.run_cases(*cases); !ran.ok()) return session.close(ran);
-  if (const Status ran = session.run_models(models); !ran.ok()) return session.close(ran);
+  if (const Status ran = session.run_models(*models); !ran.ok()) return session.close(ran);
   if (arguments.suite == kUpstreamSuite) {
     if (const Status ran = session.run_upstream(); !ran.ok()) return session.close(ran);
   }
@@ -146,6 +162,12 @@ void add_run(CLI::App& app, Body& body) {
                       "With --op: fields that every packing gets, as in case lines: 'hk=1 hv=1'");
   command->add_option("--model", arguments->model,
                       "Judge inside the model of this folder (config.json, safetensors)");
+  command->add_option("--mode", arguments->modes,
+                      "With --model and a candidate that runs whole models: both, position_ids, "
+                      "seq_idx, cu_seqlens or padded_left (default both)");
+  command->add_option("--lens", arguments->lens, "With --model: lengths of its sequences, 1,3,64")
+      ->delimiter(',')
+      ->check(CLI::NonNegativeNumber);
   const std::map<std::string, DType> dtypes{
       {"f32", DType::kF32}, {"bf16", DType::kBF16}, {"f16", DType::kF16}};
   command->add_option("--dtype", arguments->dtype, "dtype of the ops inside a model (default f32)")

@@ -4,6 +4,7 @@
 #include "harness/core/case_text.h"
 #include "harness/run/reference_module.h"
 #include "harness/run/shrinking.h"
+#include "harness/run/stack_check.h"
 #include "harness/run/upstream_suite.h"
 #include "reports/junit.h"
 #include "reports/summary_text.h"
@@ -17,6 +18,9 @@
 
 namespace packproof::cli {
 namespace {
+
+// The time limit is one call's; a whole model is some thirty calls of a program that has to load it.
+constexpr int64_t kCallsPerModel = 30;
 
 std::string utc_now() {
   const std::time_t now = std::time(nullptr);
@@ -152,8 +156,21 @@ Status RunSession::run_cases(const std::vector<CaseSpec>& cases) {
 
 Status RunSession::run_models(const std::vector<ModelRequest>& requests) {
   for (std::size_t i = 0; i < requests.size() && !stopped(); ++i) {
-    if (done_.contains(model_check_id(requests[i].spec))) continue;
-    PACKPROOF_CHECK_OK(add(check_model(*models_[i], requests[i].spec, *candidate_, *reference_)));
+    const ModelRequest& request = requests[i];
+    if (!request.mode.empty()) {
+      const StackCheckSpec spec{.name = request.spec.name,
+                                .folder = request.folder,
+                                .lens = request.spec.lens,
+                                .mode = request.mode,
+                                .dtype = request.spec.dtype,
+                                .seed = request.spec.seed,
+                                .time_limit = kCallsPerModel * request.spec.time_limit};
+      if (done_.contains(stack_check_id(spec))) continue;
+      PACKPROOF_CHECK_OK(add(check_stack(*models_[i], spec, *candidate_, *reference_)));
+      continue;
+    }
+    if (done_.contains(model_check_id(request.spec))) continue;
+    PACKPROOF_CHECK_OK(add(check_model(*models_[i], request.spec, *candidate_, *reference_)));
   }
   return {};
 }

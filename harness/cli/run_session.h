@@ -27,6 +27,8 @@ struct RunArguments {
   std::string model;
   DType dtype = DType::kF32;
   std::string withheld;
+  std::vector<std::string> modes;  ///< Of a candidate that runs whole models.
+  std::vector<int64_t> lens;
   std::vector<std::string> checks;
   std::vector<Op> ops;
   std::vector<Direction> directions;
@@ -47,6 +49,7 @@ struct RunArguments {
 struct ModelRequest {
   std::string folder;  ///< Empty: the small random model.
   ModelCheckSpec spec;
+  std::string mode;  ///< Of a candidate that runs whole models; empty: its ops are judged.
 };
 
 /// One run: its candidate, its reports as they grow, and its end.

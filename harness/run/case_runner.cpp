@@ -50,11 +50,15 @@ CaseResult run_case(const CaseSpec& spec, Candidate& candidate,
   CallOptions call_options{.poison = kPoison, .time_limit = options.time_limit};
   CallResult base = candidate.call(realised.call, call_options);
   result.variant = base.variant;
+  const Capability* capability = candidate.info().find(spec.op, spec.direction);
+  std::string undeclared =
+      capability == nullptr ? "" : beyond_limits(capability->limits, realised.call);
   if (base.status != CallStatus::kOk) {
-    result.checks.push_back(result_of_failed_call("call", base));
+    result.checks.push_back(base.status == CallStatus::kNotSupported || undeclared.empty()
+                                ? result_of_failed_call("call", base)
+                                : result_of_undeclared_call(undeclared, base));
     return result;
   }
-  const Capability* capability = candidate.info().find(spec.op, spec.direction);
   const double roundoff =
       capability == nullptr ? kFloat32Roundoff : capability->unit_roundoff(spec.dtype);
   Result<Expectation> expectation = expect(realised, reference, roundoff);
@@ -63,8 +67,6 @@ CaseResult run_case(const CaseSpec& spec, Candidate& candidate,
         failed("call", OutcomeKind::kInternalError, expectation.error().message));
     return result;
   }
-  std::string undeclared =
-      capability == nullptr ? "" : beyond_limits(capability->limits, realised.call);
   const CaseContext context{
       *packed,   std::move(realised), std::move(*expectation), std::move(base), candidate,
       reference, call_options,        std::move(undeclared)};

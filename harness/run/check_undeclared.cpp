@@ -1,14 +1,24 @@
 #include "harness/run/checks.h"
 
 namespace packproof {
+namespace {
 
-CheckResult check_undeclared(const CaseContext& context) {
-  CheckResult result = check_reference(context);
+CheckResult as_undeclared(CheckResult result, const std::string& undeclared) {
   result.check = std::string(kUndeclaredCheck);
-  if (result.outcome == OutcomeKind::kFail) {
-    result.detail = "accepted what it cannot do (" + context.undeclared + "): " + result.detail;
+  if (is_nonconforming(result.outcome)) {
+    result.detail = "accepted what it cannot do (" + undeclared + "): " + result.detail;
   }
   return result;
+}
+
+}  // namespace
+
+CheckResult result_of_undeclared_call(const std::string& undeclared, const CallResult& call) {
+  return as_undeclared(result_of_failed_call("call", call), undeclared);
+}
+
+CheckResult check_undeclared(const CaseContext& context) {
+  return as_undeclared(check_reference(context), context.undeclared);
 }
 
 }  // namespace packproof

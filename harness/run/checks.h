@@ -30,6 +30,9 @@ std::span<const Check> all_checks();
 /// The check of calls beyond the declared limits; no other check runs on them.
 inline constexpr std::string_view kUndeclaredCheck = "undeclared";
 
+/// Of an undeclared call that was neither refused nor answered.
+CheckResult result_of_undeclared_call(const std::string& undeclared, const CallResult& call);
+
 CheckResult check_undeclared(const CaseContext& context);
 CheckResult check_reference(const CaseContext& context);
 CheckResult check_written(const CaseContext& context);

@@ -72,7 +72,7 @@ CheckResult result_of_failed_call(const std::string& check, const CallResult& ca
   result.outcome = outcome_of_status(call.status);
   result.detail = call.message.empty() ? std::string(name_of(call.status)) : call.message;
   if (call.status == CallStatus::kInvalidArgument) {
-    result.detail = "a valid call was refused as invalid: " + result.detail;
+    result.detail = "a valid call was answered as invalid: " + result.detail;
   }
   return result;
 }
