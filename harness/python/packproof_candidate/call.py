@@ -79,7 +79,7 @@ class Call:
         """Copies a result into its output, except the rows after cu_seqlens[-1], which no op owns."""
         target = self.outputs[name].array
         if value.shape != target.shape:
-            raise ValueError(f"expected {name} of shape {list(target.shape)}, found {list(value.shape)}")
+            raise ValueError(f"the kernel gave {name} of shape {list(value.shape)}, expected {list(target.shape)}")
         rows = self._owned_rows(target)
         if rows is None:
             target[...] = value

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .call import Call, NotSupported
-from .candidate import Candidate, Limits
+from .candidate import Candidate
 
 DTYPES = ("f32", "f16", "bf16")
 WIDTHS = (2, 3, 4)
@@ -86,6 +86,6 @@ def main() -> None:
 
     candidate = Candidate("causal-conv1d", version, "cuda")
     for direction in ("fwd", "bwd"):
-        candidate.op("causal_conv1d", direction, dtypes=DTYPES, limits=Limits())(refusing(convolution))
+        candidate.op("causal_conv1d", direction, dtypes=DTYPES)(refusing(convolution))
     candidate.op("causal_conv1d_update", dtypes=DTYPES)(refusing(update))
     candidate.serve()

@@ -14,7 +14,6 @@ from . import interpreter
 from .call import Call, NotSupported
 from .candidate import Approximation, Candidate, Limits
 
-CHUNK_APPROXIMATION = "chunk matrices, corrected values and chunk states are kept in the inputs' dtype"
 GROUPED_CHUNK_SINCE = (0, 5)  # First release whose chunk_gated_delta_rule documents HV > H.
 
 
@@ -155,10 +154,7 @@ def make_candidate() -> Candidate:
     from .torch_ops import refusing
 
     dtypes = ["f32", "f16", "bf16"] if on_gpu else list(interpreter.DTYPES)
-    chunk = [Approximation("f16", 2.0**-11, CHUNK_APPROXIMATION)]
-    if on_gpu:
-        chunk += [Approximation("bf16", 2.0**-8, CHUNK_APPROXIMATION),
-                  Approximation("f32", 2.0**-11, "float32 products may run in tf32")]
+    chunk = [Approximation("f32", 2.0**-11, "products of float32 factors may run in tf32")] if on_gpu else []
     number = tuple(int(part) for part in version.split(".")[:2])
     notes = [] if on_gpu else [interpreter.NOTE]
     candidate = Candidate("flash-linear-attention", version, "cuda" if on_gpu else "triton interpreter", notes)

@@ -135,7 +135,7 @@ class Calls(unittest.TestCase):
         self.candidate.op("causal_conv1d")(lambda call: {"output": np.zeros((2, 2))})
         header = self.answer()[0]
         self.assertEqual(header["status"], "invalid_argument")
-        self.assertIn("expected output of shape [1, 4, 2], found [2, 2]", header["message"])
+        self.assertIn("the kernel gave output of shape [2, 2], expected [1, 4, 2]", header["message"])
 
     def test_changed_inputs_are_reported(self) -> None:
         def handler(call: Call) -> dict:
