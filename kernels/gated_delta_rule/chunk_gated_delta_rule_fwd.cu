@@ -5,6 +5,7 @@
 // Kernels     chunk_schedule: which sequences have chunks of their own and which share windows.
 //             chunk_prep, chunk_scan: A and P of all chunks at once, then sequence by sequence.
 //             chunk_window: the sequences of at most 64 tokens.
+//             chunk_tokens: those of one token, where the call has no states.
 // Rounding    normalised q and k, A, P, and as factors the state, X, Delta and decayed Delta are
 //             rounded to the storage type; sums, gates and carried states are f32.
 // Bits        packed has the bits of alone: chunks and windows start with their sequence, at a
@@ -38,7 +39,7 @@ bool needs_key_copies(const Args& args) {
 
 SequenceLengths lengths_of(const Args& args, const void* cu_seqlens) {
   return {cu_seqlens, args.packing.cu_seqlens_dtype == PACKPROOF_I64, args.packing.num_seqs,
-          args.q.shape[1]};
+          args.q.shape[1], is_present(args.initial_state) || is_present(args.final_state)};
 }
 
 /// Exact where the host knows the lengths; else as many as num_seqs and the rows allow.
@@ -46,11 +47,13 @@ ChunkGrids grids_of(const Args& args) {
   const packproof_packing& packing = args.packing;
   if (packing.cu_seqlens == nullptr || packing.cu_seqlens_host != nullptr) {
     const ScheduleCounts counts = count_on_host(lengths_of(args, packing.cu_seqlens_host));
-    return {counts.num_long, counts.num_chunks, counts.num_windows};
+    return {counts.num_long, counts.num_chunks, counts.num_windows, counts.num_token_runs};
   }
   const int64_t rows = args.q.shape[1];
   const int64_t num_long = min(packing.num_seqs, rows / (kChunkRows + 1));
-  return {num_long, num_long == 0 ? 0 : rows / kChunkRows + num_long, packing.num_seqs};
+  const bool has_states = lengths_of(args, nullptr).has_states;
+  return {num_long, num_long == 0 ? 0 : rows / kChunkRows + num_long, packing.num_seqs,
+          has_states ? 0 : packing.num_seqs};
 }
 
 int64_t keys_of_tile(int64_t head_k_dim) {
@@ -94,10 +97,12 @@ template <typename T>
 Workspace<T> divide_workspace(const Args& args, const ChunkGrids& grids, void* workspace) {
   WorkspaceParts parts(workspace);
   Workspace<T> result{};
-  result.schedule = {parts.take<ScheduleCounts>(1), parts.take<LongSequence>(grids.num_long),
+  result.schedule = {parts.take<ScheduleCounts>(1),
+                     parts.take<LongSequence>(grids.num_long),
                      parts.take<LongSequence>(grids.num_long),
                      parts.take<ChunkOfSequence>(grids.num_chunks),
-                     parts.take<Window>(grids.num_windows)};
+                     parts.take<Window>(grids.num_windows),
+                     parts.take<TokenRun>(grids.num_token_runs)};
   result.operators = parts.take<ChunkOperators<T>>(grids.num_chunks * args.v.shape[2]);
   const int64_t keys = keys_of_tile(args.q.shape[3]);
   if (needs_key_copies(args)) {
@@ -141,6 +146,7 @@ packproof_status launch_all(const Args& args, void* workspace, size_t workspace_
   if (status == PACKPROOF_OK) status = launch_chunk_prep(params, grids, stream, message);
   if (status == PACKPROOF_OK) status = launch_chunk_scan(params, grids, stream, message);
   if (status == PACKPROOF_OK) status = launch_chunk_window(params, grids, stream, message);
+  if (status == PACKPROOF_OK) status = launch_chunk_tokens(params, grids, stream, message);
   return status;
 }
 

@@ -47,6 +47,7 @@ struct ChunkGrids {
   int64_t num_long;
   int64_t num_chunks;
   int64_t num_windows;
+  int64_t num_token_runs;
 };
 
 /// The schedule's counts from boundaries that the host can read.
@@ -65,6 +66,10 @@ packproof_status launch_chunk_scan(const ChunkParams<T>& params, const ChunkGrid
 
 template <typename T>
 packproof_status launch_chunk_window(const ChunkParams<T>& params, const ChunkGrids& grids,
+                                     void* stream, packproof_message* message);
+
+template <typename T>
+packproof_status launch_chunk_tokens(const ChunkParams<T>& params, const ChunkGrids& grids,
                                      void* stream, packproof_message* message);
 
 /// Calls run.operator()<kKeys>() with the columns of a tile that holds head_k_dim keys.

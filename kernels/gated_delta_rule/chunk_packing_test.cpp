@@ -163,6 +163,40 @@ TEST_P(ChunkPacking, RandomPackingsHaveTheBitsOfAloneAndOfPermuted) {
   }
 }
 
+TEST_P(ChunkPacking, SequencesOfOneTokenHaveTheSameBitsWithAndWithoutStates) {
+  // Without states they take a way of their own, by runs of up to 64.
+  std::vector<int64_t> lens(100, 1);
+  lens[3] = 0;
+  lens[70] = 5;
+  const TestPacking packing(lens, 1);
+  for (const int64_t k_dim : {8, 72}) {
+    for (const int32_t norm : {0, 1}) {
+      DeltaRuleCall with =
+          DeltaRuleCall::chunked(packing.view(), 1, packing.total(), {2, 4, k_dim, 24}, GetParam());
+      with.qk_l2norm = norm;
+      with.initial_state.fill(0.0);
+      // Zeros of both signs, and a gate that is none.
+      for (int64_t i = 0; i < 24; i += 3) with.v.set({0, 10, 1, i}, i % 2 == 0 ? -0.0 : 0.0);
+      with.g.set({0, 20, 2}, std::numeric_limits<double>::quiet_NaN());
+      DeltaRuleCall without = with;
+      without.output = TestTensor(GetParam(), with.output.shape());
+      without.output.fill(DeltaRuleCall::kUntouched);
+      without.initial_state = without.final_state = TestTensor();
+      ASSERT_EQ(with.launch().status, PACKPROOF_OK);
+      ASSERT_EQ(without.launch().status, PACKPROOF_OK);
+      EXPECT_EQ(without.output.bits(), with.output.bits());
+      EXPECT_TRUE(std::isnan(without.output.at({0, 20, 2, 0})));
+      EXPECT_FALSE(std::isnan(without.output.at({0, 20, 1, 0})));
+      for (TestTensor DeltaRuleCall::*tensor : {&DeltaRuleCall::v, &DeltaRuleCall::output}) {
+        without.*tensor = (without.*tensor).with_gap(3);
+      }
+      without.output.fill(DeltaRuleCall::kUntouched);
+      ASSERT_EQ(without.launch().status, PACKPROOF_OK);
+      EXPECT_EQ(without.output.bits(), with.output.bits());
+    }
+  }
+}
+
 TEST_P(ChunkPacking, RightPaddingChangesNoBitBeforeIt) {
   const DeltaRuleShape shape{1, 2, 16, 8};
   const DeltaRuleCall padded =

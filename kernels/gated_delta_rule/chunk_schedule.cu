@@ -5,7 +5,7 @@
 //             and, knowing what the threads before it found, to write.
 // Order       sequences of several chunks are sorted by an eighth of a power of two of their length,
 //             longest first; among equals the order is any (atomics), which no result depends on.
-// Shared      14,720 bytes.
+// Shared      18,944 bytes.
 
 #include "kernels/common/block_shared.cuh"
 #include "kernels/common/launch.cuh"
@@ -26,11 +26,12 @@ struct ScheduleShared {
 };
 
 __host__ __device__ ScheduleCounts operator+(const ScheduleCounts& a, const ScheduleCounts& b) {
-  return {a.num_long + b.num_long, a.num_chunks + b.num_chunks, a.num_windows + b.num_windows};
+  return {a.num_long + b.num_long, a.num_chunks + b.num_chunks, a.num_windows + b.num_windows,
+          a.num_token_runs + b.num_token_runs};
 }
 
 struct CountVisit {
-  ScheduleCounts counts{0, 0, 0};
+  ScheduleCounts counts{0, 0, 0, 0};
 
   __host__ __device__ void long_sequence(int64_t, int64_t num_chunks) {
     counts.num_long += 1;
@@ -38,6 +39,8 @@ struct CountVisit {
   }
 
   __host__ __device__ void window(int64_t, int64_t) { counts.num_windows += 1; }
+
+  __host__ __device__ void token_run(int64_t, int64_t) { counts.num_token_runs += 1; }
 };
 
 struct WriteVisit {
@@ -54,6 +57,12 @@ struct WriteVisit {
   __host__ __device__ void window(int64_t first, int64_t count) {
     schedule.windows[next.num_windows] = {static_cast<int32_t>(first), static_cast<int32_t>(count)};
     next.num_windows += 1;
+  }
+
+  __host__ __device__ void token_run(int64_t first, int64_t count) {
+    schedule.token_runs[next.num_token_runs] = {static_cast<int32_t>(first),
+                                                static_cast<int32_t>(count)};
+    next.num_token_runs += 1;
   }
 };
 
@@ -92,19 +101,19 @@ __global__ void __launch_bounds__(kMaxScheduleThreads)
   for (int b = thread; b < kNumBuckets; b += num_threads) shared.bucket_size[b] = 0;
   __syncthreads();  // every thread's counts stand
   for (int group = thread; group < num_groups; group += num_threads) {
-    ScheduleCounts sum{0, 0, 0};
+    ScheduleCounts sum{0, 0, 0, 0};
     for (int i = 0; i < kGroup; ++i) sum = sum + shared.found[kGroup * group + i];
     shared.found_by_group[group] = sum;
   }
   __syncthreads();  // every group's sum stands
-  ScheduleCounts before{0, 0, 0};
+  ScheduleCounts before{0, 0, 0, 0};
   for (int group = 0; group < thread / kGroup; ++group) {
     before = before + shared.found_by_group[group];
   }
   for (int i = thread / kGroup * kGroup; i < thread; ++i) before = before + shared.found[i];
   WriteVisit write{schedule, before};
   walk_sequences(lengths, thread, num_threads, write);
-  ScheduleCounts total{0, 0, 0};
+  ScheduleCounts total{0, 0, 0, 0};
   for (int group = 0; group < num_groups; ++group) total = total + shared.found_by_group[group];
   if (thread == 0) *schedule.counts = total;
   __syncthreads();  // in_order is complete

@@ -62,7 +62,7 @@ class ChunkState {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     float x[kChunkBlocks][2][4];
     set_zero(x);
-    set_zero(output);
+    if constexpr (kKeys <= 128) set_zero(output);
     if (!is_zero_) {
       // With 256 keys the registers do not hold both results beside the state.
       if constexpr (kKeys <= 128) {
@@ -105,6 +105,7 @@ class ChunkState {
     }
 
     if constexpr (kKeys > 128) {
+      set_zero(output);
       if (!is_zero_) read<true, false>(q, k, rows, lane, output, x);
     }
 #pragma unroll
