@@ -1,7 +1,8 @@
 // chunk_gated_delta_rule, forward: spec 3.2 with chunks of 64 tokens, in bf16 and f16.
 //
 // Tensors     q, k [B, T, Hk, K]; v, output [B, T, Hv, V]; g [B, T, Hv] f32, or a [B, T, Hv] with
-//             A_log, dt_bias [Hv] f32; beta [B, T, Hv]; states [N, Hv, K, V] f32. Any strides.
+//             A_log, dt_bias [Hv] f32; beta [B, T, Hv]; states [N, Hv, K, V] f32. Any strides, K and
+//             V up to 256 in tiles filled up by zeros.
 // Kernels     chunk_schedule: which sequences have chunks of their own and which share windows.
 //             chunk_prep, chunk_scan: A and P of all chunks at once, then sequence by sequence.
 //             chunk_window: the sequences of at most 64 tokens.
@@ -29,8 +30,8 @@ constexpr size_t kWorkspaceAlignment = 256;
 bool has_aligned_rows(const packproof_tensor& tensor) {
   constexpr int64_t kElements = kPieceElements;
   return reinterpret_cast<uintptr_t>(tensor.data) % kPieceBytes == 0 && tensor.stride[3] == 1 &&
-         tensor.stride[0] % kElements == 0 && tensor.stride[1] % kElements == 0 &&
-         tensor.stride[2] % kElements == 0;
+         tensor.shape[3] % kElements == 0 && tensor.stride[0] % kElements == 0 &&
+         tensor.stride[1] % kElements == 0 && tensor.stride[2] % kElements == 0;
 }
 
 bool needs_key_copies(const Args& args) {

@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(kOperatorThreads) chunk_tokens(ChunkParams<T> 
   const int own_rows = thread / 32 * kBlockRows;
   if (own_rows < staged_rows) multiply_rows(shared, own_rows);
 
-  const int pieces = tokens.head_v_dim / kPieceElements;
+  const int pieces = (tokens.head_v_dim + kPieceElements - 1) / kPieceElements;
   const bool aligned = params.values_aligned && params.output_aligned;
   for (int i = 0; i < tokens.heads_per_group; ++i) {
     const int head = key_head * tokens.heads_per_group + i;
@@ -111,23 +111,20 @@ __global__ void __launch_bounds__(kOperatorThreads) chunk_tokens(ChunkParams<T> 
       const int column = j % pieces * kPieceElements;
       const T* from = tokens.v.at(shared.place[r].batch, shared.place[r].row, head, column);
       T* to = params.output.at(shared.place[r].batch, shared.place[r].row, head, column);
-      alignas(kPieceBytes) T values[kPieceElements];
+      const auto output_at = [&](T value) {
+        return output_of(value, shared.attend[r], shared.beta[r], shared.predicted[r],
+                         tokens.scale);
+      };
       if (aligned) {
+        alignas(kPieceBytes) T values[kPieceElements];
         store_piece(load_piece(from), values);
-      } else {
 #pragma unroll
-        for (int e = 0; e < kPieceElements; ++e) values[e] = from[e * tokens.v.stride[3]];
-      }
-#pragma unroll
-      for (int e = 0; e < kPieceElements; ++e) {
-        values[e] = output_of(values[e], shared.attend[r], shared.beta[r], shared.predicted[r],
-                              tokens.scale);
-      }
-      if (aligned) {
+        for (int e = 0; e < kPieceElements; ++e) values[e] = output_at(values[e]);
         store_piece(load_piece(values), to);
       } else {
-#pragma unroll
-        for (int e = 0; e < kPieceElements; ++e) to[e * params.output.stride[3]] = values[e];
+        for (int e = 0; e < kPieceElements && column + e < tokens.head_v_dim; ++e) {
+          to[e * params.output.stride[3]] = output_at(from[e * tokens.v.stride[3]]);
+        }
       }
     }
     __syncthreads();  // beta and gates are no longer read

@@ -237,7 +237,9 @@ __device__ __forceinline__ void store_output(const float (&output)[kChunkBlocks]
       store_piece(load_piece(from), to);
     } else {
 #pragma unroll
-      for (int e = 0; e < kPieceElements; ++e) to[e * column_stride] = from[e];
+      for (int e = 0; e < kPieceElements; ++e) {
+        if (piece + e < num_columns) to[e * column_stride] = from[e];
+      }
     }
   }
   __syncwarp();  // the rows may be overwritten

@@ -87,7 +87,8 @@ __device__ __forceinline__ void stage_rows(Tile& tile, int num_rows, int num_col
     } else {
 #pragma unroll
       for (int e = 0; e < kPieceElements; ++e) {
-        target[e].bits = from != nullptr ? from[e * column_stride].bits : uint16_t{0};
+        const bool exists = from != nullptr && column + e < num_columns;
+        target[e].bits = exists ? from[e * column_stride].bits : uint16_t{0};
       }
     }
   }

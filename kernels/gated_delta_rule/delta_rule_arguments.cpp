@@ -104,7 +104,7 @@ ArgumentCheck check_recurrent_gated_delta_rule_fwd(
 
 ArgumentCheck check_chunk_gated_delta_rule_fwd(const packproof_gated_delta_rule_fwd_args& args) {
   ArgumentCheck check("chunk_gated_delta_rule");
-  check_fwd(check, args, 8);
+  check_fwd(check, args, 1);
   if (!check.ok()) return check;
   if (args.q.dtype == PACKPROOF_F32) {
     check.not_supported("expected q in f16 or bf16, found f32");

@@ -5,7 +5,7 @@
 
 namespace packproof {
 
-// Argument checks read host memory only. K and V: multiples of 4 (chunked: 8) up to 256, else
+// Argument checks read host memory only. K and V: multiples of 4 (chunked: any) up to 256, else
 // NOT_SUPPORTED; so is f32 in the chunked op.
 
 ArgumentCheck check_recurrent_gated_delta_rule_fwd(const packproof_gated_delta_rule_fwd_args& args);
