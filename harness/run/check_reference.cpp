@@ -91,9 +91,13 @@ CheckResult check_written(const CaseContext& context) {
 
 CheckResult check_schedule(const CaseContext& context) {
   CheckResult result{.check = "schedule", .outcome = OutcomeKind::kPass};
-  for (const uint64_t seed : {UINT64_C(1), UINT64_C(0x9E3779B97F4A7C15)}) {
+  for (const uint64_t seed : {UINT64_C(2), UINT64_C(0x9E3779B97F4A7C14)}) {
     CallOptions options = context.options;
-    options.schedule_seed = seed ^ context.packed.spec.seed;
+    // Bit 0 picks how matrix products are summed on the host (kernels/simt), which may change bits:
+    // the runs share it with the first one.
+    constexpr uint64_t kArithmetic = 1;
+    options.schedule_seed = (seed ^ (context.packed.spec.seed & ~kArithmetic)) |
+                            (context.options.schedule_seed & kArithmetic);
     const CallResult run = context.candidate.call(context.realised.call, options);
     if (run.status != CallStatus::kOk) return result_of_failed_call("schedule", run);
     for (const auto& [name, rows] : context.realised.rows) {
