@@ -26,6 +26,7 @@ Status read_gate(const OpCallReader& reader, const std::vector<int64_t>& shape,
   PACKPROOF_TRY(inputs.a, reader.values("a", shape, inputs.owned));
   PACKPROOF_TRY(inputs.A_log, reader.values("A_log", {heads}));
   PACKPROOF_TRY(inputs.dt_bias, reader.values("dt_bias", {heads}));
+  inputs.raw_gate = true;
   inputs.g = Tensor(DType::kF64, shape);
   inputs.g_error.assign(static_cast<std::size_t>(inputs.g.numel()), 0.0);
   for (int64_t i = 0; i < inputs.g.numel(); ++i) {

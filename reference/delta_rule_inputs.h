@@ -16,6 +16,7 @@ struct DeltaRuleInputs {
   Tensor q, k, v, beta;
   Tensor g;                             ///< As given, or -exp(A_log) softplus(a + dt_bias).
   std::vector<double> g_error;          ///< Float32 error of g; empty when g is given.
+  bool raw_gate = false;                ///< The op makes g from a, A_log and dt_bias.
   Tensor a, A_log, dt_bias;             ///< Of a gate inside the op only.
   std::optional<Tensor> initial_state;  ///< [N, Hv, K, V].
   DeltaRuleProblem problem;
@@ -24,7 +25,7 @@ struct DeltaRuleInputs {
   DeltaRuleInputs(DeltaRuleInputs&&) = default;  // Storage moves along with its address.
   DeltaRuleInputs(const DeltaRuleInputs&) = delete;
 
-  bool gate_in_op() const { return !g_error.empty(); }
+  bool gate_in_op() const { return raw_gate; }
 
   const double* g_errors() const { return gate_in_op() ? g_error.data() : nullptr; }
 

@@ -139,5 +139,36 @@ TEST(Evaluate, DeltaRuleWithItsGateInsideAgreesWithAutomaticDifferentiation) {
   }
 }
 
+/// Calls without a token are calls: states pass through, and sums over tokens are zero.
+TEST(Evaluate, TakesCallsWithoutTokens) {
+  const Tensor empty = Tensor::from_ints(DType::kI64, {3}, std::vector<int64_t>{0, 0, 0});
+  const OpResult attention = evaluated(make_call(Op::kVarlenAttention, Direction::kBackward,
+                                                 {{"q", normal("q", {1, 0, 4, 8})},
+                                                  {"k", normal("k", {1, 0, 2, 8})},
+                                                  {"v", normal("v", {1, 0, 2, 8})},
+                                                  {"d_output", normal("d", {1, 0, 4, 8})},
+                                                  {"cu_seqlens", empty}},
+                                                 {{"d_q", {1, 0, 4, 8}}, {"d_k", {1, 0, 2, 8}}}));
+  EXPECT_EQ(attention.outputs.at("d_k").shape(), (std::vector<int64_t>{1, 0, 2, 8}));
+  for (const Op op : {Op::kRecurrentGatedDeltaRule, Op::kChunkGatedDeltaRule}) {
+    OpCall call = delta_call(Direction::kBackward);
+    call.op = op;
+    for (auto& [name, tensor] : call.inputs) {
+      std::vector<int64_t> shape = tensor.shape();
+      if (shape.size() < 3 || shape[1] != 6) continue;
+      shape[1] = 0;
+      tensor = Tensor(DType::kF32, shape);
+      if (const auto output = call.outputs.find("d_" + name); output != call.outputs.end()) {
+        output->second.shape = shape;
+      }
+    }
+    call.inputs["cu_seqlens"] = empty;
+    const OpResult result = evaluated(call);
+    ASSERT_TRUE(result.outputs.contains("d_A_log")) << name_of(op);
+    EXPECT_EQ(result.outputs.at("d_A_log").at(0), 0.0);
+    EXPECT_EQ(result.outputs.at("d_initial_state").at(5), call.input("d_final_state").at(5));
+  }
+}
+
 }  // namespace
 }  // namespace packproof::reference

@@ -110,7 +110,7 @@ Result<AttentionInputs> read_inputs(const OpCallReader& reader) {
   PACKPROOF_TRY(inputs.packing, reader.packing(shape[0], shape[1]));
   const std::vector<int64_t> keys{shape[0], shape[1], kv_heads, shape[3]};
   const auto rows = [&](const Tensor& tensor) {
-    return to_aten(tensor).reshape({inputs.packing.num_rows(), -1, shape[3]});
+    return to_aten(tensor).reshape({inputs.packing.num_rows(), tensor.dim(2), shape[3]});
   };
   PACKPROOF_TRY(const Tensor q, reader.values("q", shape, inputs.packing.owned));
   PACKPROOF_TRY(const Tensor k, reader.values("k", keys, inputs.packing.owned));
