@@ -4,8 +4,10 @@
 #include "harness/run/model_ops.h"
 #include "harness/run/plan.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <span>
 
 namespace packproof::cli {
 namespace {
@@ -18,9 +20,12 @@ void print_row(std::string_view name, std::string_view text) {
 void list_ops() {
   std::puts("ops:");
   for (const Op op : all_ops()) {
-    bool judged = false;
-    for (const Op suite_op : suite_ops()) judged = judged || suite_op == op;
-    print_row(name_of(op), judged ? "judged by the suites" : "in the C header");
+    const auto among = [op](std::span<const Op> ops) {
+      return std::ranges::find(ops, op) != ops.end();
+    };
+    print_row(name_of(op), among(suite_ops())     ? "judged by the suites"
+                           : among(offered_ops()) ? "judged where the candidate offers it"
+                                                  : "in the C header");
   }
 }
 

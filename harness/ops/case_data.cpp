@@ -24,7 +24,10 @@ class CaseBuilder {
     built_.call.variant = spec.variant;
     built_.call.attributes.activation = spec.activation;
     built_.call.attributes.qk_l2norm = spec.qk_l2norm;
-    if (geometry_ == Geometry::kRows) built_.rows_per_token = spec.num_v_heads;
+    // The gates of a token's heads are one row; every other row is a head's.
+    if (geometry_ == Geometry::kRows && spec.op != Op::kDeltaRuleGate) {
+      built_.rows_per_token = spec.num_v_heads;
+    }
     // Slots take one token per sequence whatever the lengths say; length 0 skips the slot.
     if (geometry_ == Geometry::kSlots) {
       tokens_ = Packing::from_lengths(std::vector<int64_t>(spec.lens.size(), 1)).value();
@@ -45,12 +48,25 @@ class CaseBuilder {
         delta_rule();
         break;
       case Op::kGatedRmsNorm:
-        gated_rms_norm();
+      case Op::kRmsNorm:
+      case Op::kL2Norm:
+        norm();
         break;
-      default:
-        return usage_error("op " + std::string(name_of(spec_.op)) +
-                           " has no case data yet: expected one of the ops that `packproof list "
-                           "ops` marks as judged");
+      case Op::kDeltaRuleGate:
+        delta_rule_gate();
+        break;
+      case Op::kRope:
+        rope();
+        break;
+      case Op::kVarlenAttention:
+        attention();
+        break;
+      case Op::kOutputGate:
+        elementwise("x", "gate");
+        break;
+      case Op::kSwiGlu:
+        elementwise("gate", "up");
+        break;
     }
     if (spec_.direction == Direction::kBackward) backward();
     return std::move(built_);
@@ -70,7 +86,7 @@ class CaseBuilder {
     std::vector<int64_t> shape;
     if (geometry_ == Geometry::kTokens) shape = {1, tokens_.total_rows()};
     if (geometry_ == Geometry::kSlots) shape = {tokens_.num_seqs()};
-    if (geometry_ == Geometry::kRows) shape = {tokens_.total_rows() * spec_.num_v_heads};
+    if (geometry_ == Geometry::kRows) shape = {tokens_.total_rows() * built_.rows_per_token};
     shape.insert(shape.end(), inner.begin(), inner.end());
     return shape;
   }
@@ -164,11 +180,63 @@ class CaseBuilder {
     states("state", DType::kF32, {spec_.num_v_heads, spec_.head_k_dim, spec_.head_v_dim});
   }
 
-  void gated_rms_norm() {
+  void norm() {
     built_.call.inputs["x"] = tokens("x", FillRecipe::normal(), {spec_.head_v_dim});
-    built_.call.inputs["z"] = tokens("z", FillRecipe::normal(), {spec_.head_v_dim});
-    built_.call.inputs["weight"] =
-        shared("weight", FillRecipe::normal(0.2, 1.0), {spec_.head_v_dim});
+    if (spec_.op == Op::kGatedRmsNorm) {
+      built_.call.inputs["z"] = tokens("z", FillRecipe::normal(), {spec_.head_v_dim});
+    }
+    if (spec_.op != Op::kL2Norm) {
+      // The weight of rms_norm is zero-centred (spec 2.2).
+      const double mean = spec_.op == Op::kGatedRmsNorm ? 1.0 : 0.0;
+      built_.call.inputs["weight"] =
+          shared("weight", FillRecipe::normal(0.2, mean), {spec_.head_v_dim});
+    }
+    token_output("output", {spec_.head_v_dim});
+  }
+
+  void delta_rule_gate() {
+    GateParameters gate = fill_gate_parameters(spec_.seed, spec_.gate, spec_.dtype,
+                                               token_shape({spec_.num_v_heads}), tokens_);
+    built_.call.inputs["a"] = std::move(gate.a);
+    built_.call.inputs["A_log"] = std::move(gate.A_log);
+    built_.call.inputs["dt_bias"] = std::move(gate.dt_bias);
+    built_.call.inputs["b"] = tokens("b", FillRecipe::normal(), {spec_.num_v_heads});
+    token_output("g", {spec_.num_v_heads});
+    built_.call.outputs["g"].dtype = DType::kF32;
+    token_output("beta", {spec_.num_v_heads});
+  }
+
+  /// Positions restart in every sequence; every other one starts far away, where angles are large.
+  void rope() {
+    const std::vector<int64_t> inner{spec_.num_k_heads, spec_.head_k_dim};
+    std::vector<int64_t> positions;
+    for (int64_t n = 0; n < tokens_.num_seqs(); ++n) {
+      const int64_t first = n % 2 == 0 ? 0 : static_cast<int64_t>(spec_.seed % 131072);
+      for (int64_t t = 0; t < tokens_.length(n); ++t) positions.push_back(first + t);
+    }
+    built_.call.inputs["x"] = tokens("x", FillRecipe::normal(), inner);
+    built_.call.inputs["position_ids"] =
+        Tensor::from_ints(DType::kI64, {1, tokens_.total_rows()}, positions);
+    // A quarter of the head rotates (partial_rotary_factor), at least one pair.
+    built_.call.attributes.rotary_dim = std::max<int64_t>(2, spec_.head_k_dim / 8 * 2);
+    token_output("output", inner);
+  }
+
+  void attention() {
+    const std::vector<int64_t> key{spec_.num_k_heads, spec_.head_k_dim};
+    const std::vector<int64_t> query{spec_.num_v_heads, spec_.head_k_dim};
+    built_.call.inputs["q"] = tokens("q", FillRecipe::normal(), query);
+    built_.call.inputs["k"] = tokens("k", FillRecipe::normal(), key);
+    built_.call.inputs["v"] = tokens("v", FillRecipe::normal(), key);
+    token_output("output", query);
+    token_output("lse", {spec_.num_v_heads});
+    built_.call.outputs["lse"].dtype = DType::kF32;
+  }
+
+  void elementwise(const char* first, const char* second) {
+    for (const char* name : {first, second}) {
+      built_.call.inputs[name] = tokens(name, FillRecipe::normal(2.0), {spec_.head_v_dim});
+    }
     token_output("output", {spec_.head_v_dim});
   }
 
@@ -176,9 +244,14 @@ class CaseBuilder {
   void backward() {
     const std::map<std::string, OutputSpec> forward = std::move(built_.call.outputs);
     built_.call.outputs.clear();
-    const OutputSpec& output = forward.at("output");
-    built_.call.inputs["d_output"] = fill_tokens(
-        FillRecipe::normal(), {spec_.seed, "d_output", output.dtype, output.shape}, tokens_);
+    for (const auto& [name, output] : forward) {
+      const std::string gradient = "d_" + name;
+      const TensorSchema* schema =
+          find_schema(spec_.op, Direction::kBackward, gradient, /*output=*/false);
+      if (schema == nullptr || schema->role != TensorRole::kToken) continue;
+      built_.call.inputs[gradient] = fill_tokens(
+          FillRecipe::normal(), {spec_.seed, gradient, output.dtype, output.shape}, tokens_);
+    }
     // In a right-padded batch a convolution's final state holds pads, and so belongs to no sequence.
     const bool pads_only =
         spec_.op == Op::kCausalConv1d && spec_.layout == BatchLayout::kPaddedRight;
@@ -197,6 +270,10 @@ class CaseBuilder {
       built_.call.outputs[name] = {
           schema.float32_only ? DType::kF32 : spec_.dtype, input->second.shape(), {}};
     }
+    // A gradient need not depend on what its forward read (rope).
+    std::erase_if(built_.call.inputs, [this](const auto& input) {
+      return find_schema(spec_.op, Direction::kBackward, input.first, /*output=*/false) == nullptr;
+    });
   }
 
   const CaseSpec& spec_;

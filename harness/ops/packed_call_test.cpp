@@ -135,6 +135,39 @@ TEST(RedrawFuture, KeepsThePastOfEverySequence) {
             row_bits(other->call.input("initial_state"), 0, 1));
 }
 
+/// A suite can ask for any op: what it must be given is there, and what it may return is asked for.
+TEST(BuildCase, KnowsEveryOpInBothDirections) {
+  for (const Op op : all_ops()) {
+    for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
+      if (schema_of(op, direction).empty()) continue;
+      CaseSpec spec;
+      spec.op = op;
+      spec.direction = direction;
+      spec.lens = is_update(op) ? std::vector<int64_t>{1, 0, 1} : std::vector<int64_t>{3, 0, 2};
+      const Result<PackedCall> packed = build_case(spec);
+      ASSERT_TRUE(packed.ok()) << packed.error().message;
+      for (const TensorSchema& schema : schema_of(op, direction)) {
+        const std::string name(schema.name);
+        if (schema.optional) continue;
+        EXPECT_TRUE(schema.output ? packed->call.outputs.contains(name) : packed->call.has(name))
+            << name_of(op) << " " << name_of(direction) << " " << name;
+      }
+      for (const auto& [name, tensor] : packed->call.inputs) {
+        EXPECT_NE(find_schema(op, direction, name, false), nullptr) << name;
+      }
+    }
+  }
+}
+
+TEST(BuildCase, PositionsTravelWithTheirTokens) {
+  const PackedCall packed = build("op=rope dtype=f32 lens=2,3 k=8 seed=5");
+  const Realised padded = realise_as(packed, BatchLayout::kPaddedLeft, 0);
+  const Tensor& positions = padded.call.input("position_ids");
+  EXPECT_EQ(positions.shape(), (std::vector<int64_t>{2, 3}));
+  const int64_t expected[] = {0, 0, 1, 5, 6, 7};
+  for (int64_t i = 0; i < 6; ++i) EXPECT_EQ(positions.int_at(i), expected[i]) << i;
+}
+
 TEST(CutSequences, KeepsTheAskedTokens) {
   const PackedCall packed = build("op=causal_conv1d dtype=f32 lens=4,3 seed=2");
   const PackedCall rest = cut_sequences(packed, {1, 3}, {4, 3});

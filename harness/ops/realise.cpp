@@ -119,7 +119,7 @@ Realised realise_packed(const PackedCall& packed, Geometry geometry) {
   const bool with_ids = geometry == Geometry::kTokens && packed.spec.op == Op::kCausalConv1d &&
                         packed.spec.metadata != Metadata::kCuSeqlens;
   if (geometry == Geometry::kTokens) {
-    if (packed.spec.op != Op::kCausalConv1d || packed.spec.metadata != Metadata::kSeqIdx) {
+    if (is_packed_op(packed.spec.op) && packed.spec.metadata != Metadata::kSeqIdx) {
       realised.call.inputs["cu_seqlens"] = packing.cu_seqlens_tensor(packed.spec.cu_dtype);
     }
     if (with_ids) realised.call.inputs["seq_idx"] = packing.seq_idx_tensor();

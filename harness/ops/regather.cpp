@@ -12,10 +12,11 @@ std::vector<int64_t> leading_shape(Geometry geometry, int64_t batch, int64_t row
 
 /// Values that a dense batch holds at pads: the mixer's own at a masked token (spec 4.1), where
 /// k = v = q = 0, beta = 1/2 and the gate is not zero. With a carried state the gate is zero, since
-/// the state must survive the padding.
+/// the state must survive the padding: so is the softplus of a very negative `a`.
 double pad_value(const std::string& name, bool carried_state) {
   if (name == "beta") return 0.5;
   if (name == "g") return carried_state ? 0.0 : -0.03125;
+  if (name == "a") return carried_state ? -1000.0 : 0.0;
   return 0.0;
 }
 
@@ -58,8 +59,8 @@ void regather_tokens(OpCall& call, Geometry geometry, int64_t batch,
       leading_shape(geometry, batch, static_cast<int64_t>(from.size()));
   const bool carried = call.has("initial_state") || call.has("d_final_state");
   for (const TensorSchema& schema : schema_of(call.op, call.direction)) {
-    if (schema.role != TensorRole::kToken) continue;
     const std::string name(schema.name);
+    if (schema.role != TensorRole::kToken && name != "position_ids") continue;
     if (!schema.output && call.has(name)) {
       call.inputs[name] = gather_rows(call.inputs[name], leading_rank(geometry), leading, from,
                                       pad_value(name, carried));

@@ -49,6 +49,8 @@ std::optional<std::string> needs_right_paddable(const CaseContext& context) {
 }
 
 std::optional<std::string> needs_left_paddable(const CaseContext& context) {
+  if (context.packed.call.op == Op::kVarlenAttention)
+    return "attention without a mask sees left pads";
   if (has_initial_state(context))
     return "left pads would come between the initial state and its tokens";
   return needs_paddable(context);

@@ -2,6 +2,7 @@
 
 #include "property_tests/generators/case_source.h"
 
+#include <algorithm>
 #include <array>
 
 namespace packproof {
@@ -11,9 +12,18 @@ constexpr std::array kSuiteOps{Op::kCausalConv1d, Op::kCausalConv1dUpdate,
                                Op::kRecurrentGatedDeltaRule, Op::kRecurrentGatedDeltaRuleUpdate,
                                Op::kGatedRmsNorm};
 
-// Ops whose cases can be built in both directions where a candidate offers them.
-constexpr std::array kOfferedOps{Op::kCausalConv1d, Op::kRecurrentGatedDeltaRule,
-                                 Op::kChunkGatedDeltaRule, Op::kGatedRmsNorm};
+// Ops that are covered in both directions where a candidate offers them.
+constexpr std::array kOfferedOps{Op::kCausalConv1d,
+                                 Op::kRecurrentGatedDeltaRule,
+                                 Op::kChunkGatedDeltaRule,
+                                 Op::kGatedRmsNorm,
+                                 Op::kRmsNorm,
+                                 Op::kL2Norm,
+                                 Op::kDeltaRuleGate,
+                                 Op::kRope,
+                                 Op::kVarlenAttention,
+                                 Op::kOutputGate,
+                                 Op::kSwiGlu};
 
 // An op without gates has one cell per layout; the regime is then the default of a case.
 constexpr std::array kNoGates{GateRegime::kSlow};
@@ -40,7 +50,8 @@ std::vector<Target> targets_of(const PlanOptions& options) {
   if (!options.offers) return targets;
   for (const Op op : kOfferedOps) {
     for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
-      const bool covered = direction == Direction::kForward && op != Op::kChunkGatedDeltaRule;
+      const bool covered =
+          direction == Direction::kForward && std::ranges::find(kSuiteOps, op) != kSuiteOps.end();
       if (!covered && options.offers(op, direction)) targets.push_back({op, direction});
     }
   }
@@ -78,6 +89,8 @@ Status add_cells(Op op, Direction direction, const Sizes& sizes, uint64_t& cell_
 }  // namespace
 
 std::span<const Op> suite_ops() { return kSuiteOps; }
+
+std::span<const Op> offered_ops() { return kOfferedOps; }
 
 Result<Plan> make_plan(const PlanOptions& options) {
   Plan plan;

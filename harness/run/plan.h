@@ -39,6 +39,9 @@ struct PlanOptions {
 /// Ops whose forward direction every suite covers.
 std::span<const Op> suite_ops();
 
+/// Ops that suites cover in both directions where the candidate offers them.
+std::span<const Op> offered_ops();
+
 /// Random packings for every cell: the same plan for the same options, on any machine. An empty
 /// cell is an error.
 Result<Plan> make_plan(const PlanOptions& options);
