@@ -34,7 +34,8 @@ Block block_of(const Row& row, int64_t head) {
 }
 
 bool is_judged(const Row& row) {
-  return row.kind == RowKind::kToken || row.kind == RowKind::kState || row.kind == RowKind::kShared;
+  return row.kind == RowKind::kToken || row.kind == RowKind::kPad || row.kind == RowKind::kState ||
+         row.kind == RowKind::kShared;
 }
 
 }  // namespace

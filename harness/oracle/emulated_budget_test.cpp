@@ -40,6 +40,17 @@ TEST(EmulatedBudget, WhatTheEmulationHitsByLuckMayStillBeRoundedOnce) {
   EXPECT_NEAR(allowed.at(0), 8.0 * 4.0 / 256, 1e-5);
 }
 
+// Gradients of pads are judged, so they have the errors of pads.
+TEST(EmulatedBudget, PadsAreAllowedTheirErrors) {
+  const Tensor expected(DType::kF64, {1, 2, 1, 1});
+  Tensor emulated(DType::kF64, {1, 2, 1, 1});
+  emulated.set(1, 0.5);
+  RowMap rows = token_rows({1});
+  rows.push_back({RowKind::kPad, -1, -1, Region::kInterior});
+  const Tensor allowed = emulated_allowance(expected, emulated, DType::kF16, DType::kF32, rows, 1);
+  EXPECT_NEAR(allowed.at(1), 8.0 * std::sqrt(0.25 + 0.25 / 2 / 64), 1e-12);
+}
+
 TEST(EmulatedBudget, RowsOfNothingAreAllowedNothing) {
   const Tensor expected(DType::kF64, {1, 2, 1, 1});
   Tensor emulated(DType::kF64, {1, 2, 1, 1});
