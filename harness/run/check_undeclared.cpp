@@ -14,7 +14,9 @@ CheckResult as_undeclared(CheckResult result, const std::string& undeclared) {
 }  // namespace
 
 CheckResult result_of_undeclared_call(const std::string& undeclared, const CallResult& call) {
-  return as_undeclared(result_of_failed_call("call", call), undeclared);
+  CheckResult result = result_of_failed_call("call", call);
+  if (call.status == CallStatus::kInvalidArgument) result.detail = call.message;
+  return as_undeclared(std::move(result), undeclared);
 }
 
 CheckResult check_undeclared(const CaseContext& context) {

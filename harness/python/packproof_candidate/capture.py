@@ -54,7 +54,7 @@ class Recorder:
         for key, value in bound.arguments.items():
             variadic = signature.parameters[key].kind is inspect.Parameter.VAR_KEYWORD
             values.update(value if variadic else {key: value})
-        missing = [key for key in ("cu_seqlens", "seq_idx", "cu_seq_lens_q") if values.get(key) is None]
+        missing = [key for key in ("cu_seqlens", "seq_idx") if values.get(key) is None]
         group.attrs["missing"] = missing
         self._store(group, "inputs", values, gradients=True)
         self.depth += 1
