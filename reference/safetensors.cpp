@@ -1,6 +1,7 @@
 #include "reference/safetensors.h"
 
 #include <array>
+#include <cstring>
 #include <new>
 #include <optional>
 #include <string_view>
@@ -76,6 +77,34 @@ Result<Tensor> SafetensorsFile::read(const std::string& name) const {
     return infrastructure_error(file_->name() + ": tensor '" + name + "' of shape " +
                                 shape_text(stored.shape) + " does not fit in memory as f64");
   }
+}
+
+bool is_integer_dtype(std::string_view dtype) {
+  return dtype == "BOOL" || dtype == "U8" || dtype == "I8" || dtype == "I16" || dtype == "I32" ||
+         dtype == "I64";
+}
+
+Result<std::vector<int64_t>> SafetensorsFile::read_integers(const std::string& name) const {
+  const StoredTensor& stored = tensors_.at(name);
+  if (!is_integer_dtype(stored.dtype)) {
+    return invalid_input(file_->name() + ": tensor '" + name +
+                         "': expected dtype BOOL, U8, I8, I16, I32 or I64, found " + stored.dtype);
+  }
+  std::vector<std::byte> bytes(stored.end - stored.begin);
+  PACKPROOF_CHECK_OK(file_->read(data_begin_ + stored.begin, bytes));
+  std::vector<int64_t> values;
+  const auto widen = [&](auto element) {
+    for (std::size_t i = 0; i + sizeof element <= bytes.size(); i += sizeof element) {
+      std::memcpy(&element, bytes.data() + i, sizeof element);
+      values.push_back(element);
+    }
+  };
+  if (stored.dtype == "I64") widen(int64_t{});
+  if (stored.dtype == "I32") widen(int32_t{});
+  if (stored.dtype == "I16") widen(int16_t{});
+  if (stored.dtype == "I8") widen(int8_t{});
+  if (stored.dtype == "U8" || stored.dtype == "BOOL") widen(uint8_t{});
+  return values;
 }
 
 }  // namespace packproof::reference

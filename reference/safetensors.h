@@ -25,6 +25,9 @@ struct StoredTensor {
 /// Whether a tensor's or a shard's name can stand in a message: 1 to 256 bytes, no control characters.
 bool is_plain_name(std::string_view name);
 
+/// Whether `SafetensorsFile::read_integers` reads it.
+bool is_integer_dtype(std::string_view dtype);
+
 using StoredTensors = std::map<std::string, StoredTensor>;
 
 /// Checks a header's JSON against `data_size` bytes of data: every key once, dtypes known, byte
@@ -41,6 +44,9 @@ class SafetensorsFile {
 
   /// F64, F32, F16 and BF16, widened to a contiguous f64 tensor. `name` must be one of `tensors()`.
   Result<Tensor> read(const std::string& name) const;
+
+  /// BOOL, U8 and the signed integers. `name` must be one of `tensors()`.
+  Result<std::vector<int64_t>> read_integers(const std::string& name) const;
 
  private:
   std::shared_ptr<const RegularFile> file_;

@@ -51,6 +51,7 @@ struct MemoryReport {
 struct CallOptions {
   std::byte poison{0xFF};      ///< Every output byte before the call (0xFF.. is NaN for floats).
   uint64_t schedule_seed = 0;  ///< Host execution: thread order; 0 is natural.
+  int64_t repeats = 1;  ///< Timing: as many runs; `CallResult::seconds` is the median of theirs.
   std::chrono::milliseconds time_limit{60000};
 };
 

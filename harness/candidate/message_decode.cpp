@@ -185,6 +185,7 @@ Result<CallRequest> read_call(const JsonObject& message, const Frame& frame) {
   if (poison < 0 || poison > 255) return field_error("call.poison", "a byte", Json(poison));
   request.options.poison = static_cast<std::byte>(poison);
   PACKPROOF_CHECK_OK(read_optional(message, "schedule_seed", request.options.schedule_seed));
+  PACKPROOF_CHECK_OK(read_optional(message, "repeats", request.options.repeats));
   int64_t limit = request.options.time_limit.count();
   PACKPROOF_CHECK_OK(read_optional(message, "time_limit_ms", limit));
   request.options.time_limit = std::chrono::milliseconds(limit);

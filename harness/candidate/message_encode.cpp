@@ -101,6 +101,7 @@ OutgoingFrame encode_call(uint64_t id, const OpCall& call, const CallOptions& op
                          {"outputs", std::move(outputs)},
                          {"poison", std::to_integer<int>(options.poison)},
                          {"schedule_seed", options.schedule_seed},
+                         {"repeats", options.repeats},
                          {"time_limit_ms", options.time_limit.count()}});
   return frame;
 }

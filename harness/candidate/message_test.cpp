@@ -73,6 +73,7 @@ CallRequest random_request(std::mt19937& random) {
   }
   request.options.poison = static_cast<std::byte>(random());
   request.options.schedule_seed = (uint64_t{random()} << 32) | random();
+  request.options.repeats = 1 + static_cast<int64_t>(random() % 100);
   request.options.time_limit = std::chrono::milliseconds(random());
   return request;
 }
@@ -109,6 +110,7 @@ TEST(Message, CallRoundTrip) {
     }
     EXPECT_EQ(got.options.poison, sent.options.poison);
     EXPECT_EQ(got.options.schedule_seed, sent.options.schedule_seed);
+    EXPECT_EQ(got.options.repeats, sent.options.repeats);
     EXPECT_EQ(got.options.time_limit, sent.options.time_limit);
   }
 }

@@ -34,6 +34,7 @@ void add_list(CLI::App& app, Body& body);
 void add_replay(CLI::App& app, Body& body);
 void add_oracle(CLI::App& app, Body& body);
 void add_bench(CLI::App& app, Body& body);
+void add_inspect(CLI::App& app, Body& body);
 void add_golden(CLI::App& app, Body& body);
 void add_worker(CLI::App& app, Body& body);
 

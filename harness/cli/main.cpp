@@ -67,6 +67,7 @@ int main(int argc, char** argv) {
   add_oracle(app, body);
   add_bench(app, body);
   add_golden(app, body);
+  add_inspect(app, body);
   add_worker(app, body);
   try {
     app.parse(argc, argv);

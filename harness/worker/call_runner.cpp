@@ -6,8 +6,9 @@
 #include "harness/worker/guard_fault.h"
 #include "harness/worker/metadata.h"
 
-#include <chrono>
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 namespace packproof {
 
@@ -54,6 +55,13 @@ void set_status(int returned, const packproof_message& message, CallResult& resu
     result.message =
         "launch returned packproof_status " + std::to_string(returned) + " without a sentence";
   }
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0.0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::ranges::nth_element(values, middle);
+  return *middle;
 }
 
 /// While it lives, a fault line names the call.
@@ -108,11 +116,20 @@ CallResult run_call(const KernelLibrary& library, Device& device, const CallRequ
   }
 
   packproof_message message{};
-  const auto begin = std::chrono::steady_clock::now();
-  const packproof_status returned =
-      kernel.launch(args, *workspace, workspace_bytes, device.stream(), &message);
-  const Status finished = device.synchronize();
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  packproof_status returned = PACKPROOF_OK;
+  std::vector<double> seconds;
+  Status finished;
+  for (int64_t run = 0; run < request.options.repeats && returned == PACKPROOF_OK; ++run) {
+    const Result<double> timed = device.time([&] {
+      returned = kernel.launch(args, *workspace, workspace_bytes, device.stream(), &message);
+    });
+    if (!timed.ok()) {
+      finished = timed.error();
+      break;
+    }
+    seconds.push_back(*timed);
+  }
+  result.seconds = median(std::move(seconds));
   note_float_mode();
 
   set_status(returned, message, result);

@@ -18,6 +18,7 @@ using CUresult = int;
 using CUdevice = int;
 using CUcontext = void*;
 using CUstream = void*;
+using CUevent = void*;
 using CUdeviceptr = unsigned long long;
 
 constexpr CUresult kSuccess = 0;
@@ -43,6 +44,9 @@ struct Driver {
   CUresult (*to_device)(CUdeviceptr, const void*, std::size_t) = nullptr;
   CUresult (*to_host)(void*, CUdeviceptr, std::size_t) = nullptr;
   CUresult (*context_synchronize)() = nullptr;
+  CUresult (*event_create)(CUevent*, unsigned) = nullptr;
+  CUresult (*event_record)(CUevent, CUstream) = nullptr;
+  CUresult (*event_elapsed)(float*, CUevent, CUevent) = nullptr;
 
   Status check(CUresult result, const std::string& what) const {
     if (result == kSuccess) return {};
@@ -81,6 +85,9 @@ Result<Driver> load_driver() {
   find(driver.to_device, "cuMemcpyHtoD_v2");
   find(driver.to_host, "cuMemcpyDtoH_v2");
   find(driver.context_synchronize, "cuCtxSynchronize");
+  find(driver.event_create, "cuEventCreate");
+  find(driver.event_record, "cuEventRecord");
+  find(driver.event_elapsed, "cuEventElapsedTime");
   if (missing != nullptr) {
     return infrastructure_error(std::string("the CUDA driver has no function ") + missing);
   }
@@ -155,6 +162,21 @@ class CudaDevice : public Device {
     return driver_.check(driver_.stream_synchronize(stream_), "running the kernel");
   }
 
+  Result<double> time(const std::function<void()>& launch) override {
+    for (CUevent& event : events_) {
+      if (event != nullptr) continue;
+      PACKPROOF_CHECK_OK(driver_.check(driver_.event_create(&event, 0), "making an event"));
+    }
+    PACKPROOF_CHECK_OK(driver_.check(driver_.event_record(events_[0], stream_), "timing"));
+    launch();
+    PACKPROOF_CHECK_OK(driver_.check(driver_.event_record(events_[1], stream_), "timing"));
+    PACKPROOF_CHECK_OK(synchronize());
+    float milliseconds = 0.0F;
+    PACKPROOF_CHECK_OK(
+        driver_.check(driver_.event_elapsed(&milliseconds, events_[0], events_[1]), "timing"));
+    return static_cast<double>(milliseconds) * 1e-3;
+  }
+
   Result<std::unique_ptr<GuardedBuffer>> allocate(const BufferRequest& request) override {
     if (request.bytes > SIZE_MAX / 2) {
       return infrastructure_error("CUDA: '" + request.name + "' asks for " +
@@ -189,6 +211,7 @@ class CudaDevice : public Device {
   std::string name_;
   int32_t sm_;
   CUstream stream_;
+  CUevent events_[2] = {};
 };
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -52,6 +53,9 @@ class Device {
   virtual int32_t sm() const = 0;    ///< 90 for sm_90; 0 on the host.
   virtual void* stream() const = 0;  ///< Null on the host.
   virtual Status synchronize() = 0;  ///< Waits for the stream; reports what failed on it.
+
+  /// Runs `launch`, waits, and gives its seconds by the device's own clock.
+  virtual Result<double> time(const std::function<void()>& launch) = 0;
   virtual Result<std::unique_ptr<GuardedBuffer>> allocate(const BufferRequest& request) = 0;
 
   /// The same in host memory, for the host copies of metadata.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <list>
 #include <utility>
@@ -151,6 +152,12 @@ class HostBuffer : public GuardedBuffer {
 }  // namespace
 
 HostDevice::HostDevice() : pool_(std::make_unique<MappingPool>()) {}
+
+Result<double> HostDevice::time(const std::function<void()>& launch) {
+  const auto begin = std::chrono::steady_clock::now();
+  launch();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
 
 HostDevice::~HostDevice() = default;
 

@@ -29,6 +29,8 @@ class HostDevice : public Device {
 
   Status synchronize() override { return {}; }
 
+  Result<double> time(const std::function<void()>& launch) override;
+
   Result<std::unique_ptr<GuardedBuffer>> allocate(const BufferRequest& request) override;
 
   Result<std::unique_ptr<GuardedBuffer>> allocate_on_host(const BufferRequest& request) override {

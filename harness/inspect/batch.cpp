@@ -1,0 +1,61 @@
+#include "harness/inspect/batch.h"
+
+#include "fixtures/hdf5_file.h"
+#include "reference/safetensors.h"
+
+#include <algorithm>
+
+namespace packproof {
+namespace {
+
+Result<Batch> read_safetensors_batch(const std::filesystem::path& path,
+                                     std::vector<std::string>& skipped) {
+  PACKPROOF_TRY(const reference::SafetensorsFile file, reference::SafetensorsFile::open(path));
+  Batch batch;
+  for (const auto& [name, stored] : file.tensors()) {
+    if (!reference::is_integer_dtype(stored.dtype)) {
+      skipped.push_back(name);
+      continue;
+    }
+    PACKPROOF_TRY(std::vector<int64_t> values, file.read_integers(name));
+    batch[name] = {stored.dtype, stored.shape, std::move(values)};
+  }
+  return batch;
+}
+
+Result<Batch> read_hdf5_batch(const std::filesystem::path& path,
+                              std::vector<std::string>& skipped) {
+  PACKPROOF_TRY(const fixtures::Hdf5Content content, fixtures::read_foreign(path));
+  Batch batch;
+  for (const auto& [name, tensor] : content.datasets) {
+    if (is_floating(tensor.dtype())) {
+      skipped.push_back(name);
+      continue;
+    }
+    BatchField field{std::string(name_of(tensor.dtype())), tensor.shape(), {}};
+    for (int64_t i = 0; i < tensor.numel(); ++i) field.values.push_back(tensor.int_at(i));
+    batch[name] = std::move(field);
+  }
+  return batch;
+}
+
+}  // namespace
+
+Result<Batch> read_batch(const std::filesystem::path& path, std::vector<std::string>& skipped) {
+  std::error_code code;
+  if (!std::filesystem::is_regular_file(path, code)) {
+    return usage_error("expected a file that holds a batch, found '" + path.string() + "'");
+  }
+  if (std::filesystem::file_size(path, code) > kMaxBatchBytes) {
+    return invalid_input(path.string() + ": expected a batch of at most 1 GiB");
+  }
+  const std::string extension = path.extension().string();
+  if (extension == ".json") return read_json_batch(path, skipped);
+  if (extension == ".npz") return read_npz_batch(path, skipped);
+  if (extension == ".safetensors") return read_safetensors_batch(path, skipped);
+  if (extension == ".h5" || extension == ".hdf5") return read_hdf5_batch(path, skipped);
+  return usage_error("expected a batch in .json, .npz, .safetensors, .h5 or .hdf5, found '" +
+                     path.string() + "'");
+}
+
+}  // namespace packproof
