@@ -165,6 +165,13 @@ TEST(Junit, ShowsACaseWithoutChecksAsSkipped) {
   EXPECT_EQ(read.count("skipped"), 1);
 }
 
+TEST(Junit, KeepsNotesAsProperties) {
+  const std::string xml =
+      junit_xml(sample_manifest(), std::vector<CaseResult>{sample_case("a", {})});
+  EXPECT_NE(xml.find("<property name=\"note\" value=\"source semantics only\"/>"),
+            std::string::npos);
+}
+
 TEST(Junit, IsValidWithoutAnyCase) {
   EXPECT_EQ(XmlReader(junit_xml(sample_manifest(), {})).error(), "");
 }

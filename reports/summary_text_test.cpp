@@ -87,6 +87,11 @@ TEST(SummaryText, PutsFailuresFirstWithTheCommandThatReproducesThem) {
   EXPECT_LT(text.find("FAIL  reference"), text.find("operation"));
 }
 
+TEST(SummaryText, SaysFirstWhatLimitsTheVerdict) {
+  EXPECT_EQ(summary_text(sample_manifest(), conforming_run(), {}).find("source semantics only\n"),
+            0u);
+}
+
 TEST(SummaryText, CountsWhatItDoesNotShow) {
   std::vector<CaseResult> results(7, failing_case());
   const std::string text = summary_text(sample_manifest(), results, {}, {.failures = 3});

@@ -73,7 +73,8 @@ Status add_cases(const RandomPlanOptions& options, const Capability& capability,
       drawn = draw_cases(request);
     }
     for (CaseSpec& spec : drawn) {
-      spec.dtype = dtype_for(capability, made);
+      // Shifted after every round of the gates, or even gates would never meet odd dtypes.
+      spec.dtype = dtype_for(capability, made + made / static_cast<int64_t>(gates.size()));
       PACKPROOF_TRY(CaseSpec chosen, with_fields(spec, fixed));
       cases.push_back(std::move(chosen));
       ++made;

@@ -3,6 +3,7 @@
 #include "harness/core/case_text.h"
 
 #include <set>
+#include <utility>
 
 #include <gtest/gtest.h>
 
@@ -26,18 +27,18 @@ TEST(RandomPlan, CoversOfferedDirectionsDtypesAndLayouts) {
   ASSERT_EQ(plan->size(), 48u);
   std::set<Direction> directions;
   std::set<DType> dtypes;
-  std::set<GateRegime> gates;
+  std::set<std::pair<GateRegime, DType>> combinations;
   std::set<LayoutClass> layouts;
   for (const CaseSpec& spec : *plan) {
     directions.insert(spec.direction);
     dtypes.insert(spec.dtype);
-    gates.insert(spec.gate);
+    combinations.insert({spec.gate, spec.dtype});
     layouts.insert(layout_class_of(spec));
     EXPECT_LE(packing_of(spec).total_tokens(), 256);
   }
   EXPECT_EQ(directions.size(), 2u);
   EXPECT_EQ(dtypes, (std::set<DType>{DType::kF32, DType::kF16}));
-  EXPECT_EQ(gates.size(), all_gate_regimes().size());
+  EXPECT_EQ(combinations.size(), 2 * all_gate_regimes().size());
   EXPECT_GT(layouts.size(), 6u);
 }
 

@@ -66,7 +66,8 @@ std::optional<Wrong> first_wrong(const Sides& sides, const ModelRun& got, double
     const double limit = sides.limits.hidden[i];
     for (int64_t row = 0; row < sides.packing.total_tokens(); ++row) {
       const double distance = row_distance(got.hidden_states[i], sides.truth.hidden_states[i], row);
-      worst_share = std::max(worst_share, distance / limit);
+      // A NaN must not compare as small.
+      worst_share = std::max(worst_share, std::isnan(distance) ? INFINITY : distance / limit);
       if (!(distance <= limit)) return Wrong{static_cast<int64_t>(i) - 1, row, distance, limit};
     }
   }
