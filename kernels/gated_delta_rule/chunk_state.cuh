@@ -62,20 +62,16 @@ class ChunkState {
     const int lane = static_cast<int>(threadIdx.x) % 32;
     float x[kChunkBlocks][2][4];
     set_zero(x);
-    if constexpr (kKeys <= 128) set_zero(output);
-    if (!is_zero_) {
-      // With 256 keys the registers do not hold both results beside the state.
-      if constexpr (kKeys <= 128) {
-        read<true, true>(q, k, rows, lane, output, x);
-      } else {
-        read<false, true>(q, k, rows, lane, output, x);
-      }
-    }
+    set_zero(output);
+    // With 256 keys the registers do not hold all results beside the state: block by block then.
+    constexpr bool kReadsTogether = kKeys <= 128;
+    if (kReadsTogether && !is_zero_) read(q, k, rows, lane, output, x);
     uint32_t corrections[kChunkBlocks][4];  // X^T
 #pragma unroll
     for (int block = 0; block < kChunkBlocks; ++block) {
       if (block >= rows.num_blocks) continue;
       const int row = kBlockRows * (rows.first_block + block);
+      if (!kReadsTogether && !is_zero_) read_block(k, row, lane, x[block]);
       float values[2][4];
       load_transposed<T>(v, row, column, lane, values);
       for_each_row(row, lane, [&](int n, int e, int i) {
@@ -104,14 +100,13 @@ class ChunkState {
       round_to_left<T>(delta, updates[block]);
     }
 
-    if constexpr (kKeys > 128) {
-      set_zero(output);
-      if (!is_zero_) read<true, false>(q, k, rows, lane, output, x);
-    }
 #pragma unroll
     for (int block = 0; block < kChunkBlocks; ++block) {
       if (block >= rows.num_blocks) continue;
       const int row_block = rows.first_block + block;
+      if (!kReadsTogether && !is_zero_) {
+        read_block(q, kBlockRows * row_block, lane, output[block]);
+      }
       for_each_row(kBlockRows * row_block, lane,
                    [&](int n, int e, int i) { output[block][n][e] *= operators.from_start[i]; });
 #pragma unroll
@@ -151,7 +146,6 @@ class ChunkState {
   }
 
   /// output += H^T Q^T and x += H^T K^T, H rounded.
-  template <bool kOutput, bool kPrediction>
   __device__ __forceinline__ void read(const RowTile<T, kKeys>& q, const RowTile<T, kKeys>& k,
                                        const TileRows& rows, int lane,
                                        float (&output)[kChunkBlocks][2][4],
@@ -165,15 +159,23 @@ class ChunkState {
         if (block >= rows.num_blocks) continue;
         const int row = kBlockRows * (rows.first_block + block);
         uint32_t right[4];
-        if constexpr (kPrediction) {
-          load_right_transposed(k, row, key, lane, right);
-          multiply_add<T>(x[block], state, right);
-        }
-        if constexpr (kOutput) {
-          load_right_transposed(q, row, key, lane, right);
-          multiply_add<T>(output[block], state, right);
-        }
+        load_right_transposed(k, row, key, lane, right);
+        multiply_add<T>(x[block], state, right);
+        load_right_transposed(q, row, key, lane, right);
+        multiply_add<T>(output[block], state, right);
       }
+    }
+  }
+
+  /// The same sums for the rows of one block of q or k.
+  __device__ __forceinline__ void read_block(const RowTile<T, kKeys>& tile, int row, int lane,
+                                             float (&sums)[2][4]) const {
+#pragma unroll
+    for (int key = 0; key < kKeys; key += 16) {
+      uint32_t state[4], right[4];
+      round_to_left<T>(s_[key / 16], state);
+      load_right_transposed(tile, row, key, lane, right);
+      multiply_add<T>(sums, state, right);
     }
   }
 
