@@ -1,4 +1,4 @@
-"""A kernel of your own, judged by packproof: packproof run --candidate 'python3 my_kernel.py' --op chunk_gated_delta_rule"""
+"""A kernel of your own, judged by packproof: packproof run --candidate 'python3 my_kernel.py' --op recurrent_gated_delta_rule"""
 
 import torch
 from packproof_candidate import Candidate
@@ -25,7 +25,8 @@ def my_rule(q, k, v, g, beta, scale=None, initial_state=None, output_final_state
             state = state + k[b, t][..., None] * error[:, None]
             outputs[b * v.shape[1] + t] = scale * torch.einsum("hkv,hk->hv", state, q[b, t])
         states.append(state)
-    return torch.stack(outputs).view(v.shape), torch.stack(states) if output_final_state else None
+    output = torch.stack(outputs).view(v.shape) if outputs else torch.zeros_like(v)
+    return output, torch.stack(states) if output_final_state else None
 
 
 candidate.serve()
