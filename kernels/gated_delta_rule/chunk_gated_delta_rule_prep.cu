@@ -5,7 +5,7 @@
 //             K K^T and Q K^T of rows 16 w .. 16 w + 15, thread 64 h + c column c of A of head h.
 // Writes      ChunkOperators of each value head (11,008 bytes), kept for a backward pass; with
 //             qk_l2norm, or where q and k are not aligned, copies of q and k for `scan`.
-// Shared      PrepShared: 60,096 bytes for 128 keys; M takes the place of q and k.
+// Shared      PrepShared: 60,032 bytes for 128 keys; M takes the place of q and k.
 // Bits        A chunk's results depend on its rows alone; all sums have a fixed order.
 
 #include "kernels/common/block_shared.cuh"

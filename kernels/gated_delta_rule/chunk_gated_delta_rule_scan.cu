@@ -5,7 +5,7 @@
 //             (chunk_state.cuh). Warps share staged rows and operators only: one barrier a chunk.
 // Staging     the next chunk's q, k, v, A, P are copied while this one is computed; with 256 keys
 //             there is room for one chunk only.
-// Shared      ScanShared: 127,232 bytes for 128 keys and a slice of 128 columns.
+// Shared      ScanShared: 126,464 bytes for 128 keys and a slice of 128 columns.
 // Bits        No result depends on the slice, the order of blocks, or another sequence.
 
 #include "kernels/common/block_shared.cuh"

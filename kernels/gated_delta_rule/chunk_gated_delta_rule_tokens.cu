@@ -8,7 +8,7 @@
 // Mapping     grid runs * key heads, 4 warps. Warp w takes q.k of tokens 16 w .. 16 w + 15 from the
 //             diagonal of their 16 x 16 product: a row meets the others' columns only beside it.
 //             Values and outputs go through registers, 16 bytes a thread.
-// Shared      TokensShared: 37,120 bytes for 128 keys.
+// Shared      TokensShared: 36,608 bytes for 128 keys.
 
 #include "kernels/common/block_shared.cuh"
 #include "kernels/common/launch.cuh"
