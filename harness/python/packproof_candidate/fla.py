@@ -155,6 +155,8 @@ def make_candidate() -> Candidate:
 
     dtypes = ["f32", "f16", "bf16"] if on_gpu else list(interpreter.DTYPES)
     chunk = [Approximation("f32", 2.0**-11, "products of float32 factors may run in tf32")] if on_gpu else []
+    conv = [Approximation(dtype, roundoff, "backward reads the pre-activation back in the inputs' dtype")
+            for dtype, roundoff in (("f16", 2.0**-11), ("bf16", 2.0**-8)) if dtype in dtypes]
     number = tuple(int(part) for part in version.split(".")[:2])
     notes = [] if on_gpu else [interpreter.NOTE]
     candidate = Candidate("flash-linear-attention", version, "cuda" if on_gpu else "triton interpreter", notes)
@@ -162,7 +164,8 @@ def make_candidate() -> Candidate:
     for direction in ("fwd", "bwd"):
         candidate.op("chunk_gated_delta_rule", direction, dtypes=dtypes, approximations=chunk,
                      limits=Limits(grouped_heads=number >= GROUPED_CHUNK_SINCE, max_head_k_dim=256))(rule)
-        candidate.op("causal_conv1d", direction, dtypes=dtypes)(refusing(library.convolution))
+        candidate.op("causal_conv1d", direction, dtypes=dtypes, approximations=conv if direction == "bwd" else ())(
+            refusing(library.convolution))
         candidate.op("gated_rms_norm", direction, dtypes=dtypes)(refusing(library.gated_norm))
     candidate.op("recurrent_gated_delta_rule", dtypes=dtypes)(library.delta_rule(library.recurrent))
     candidate.op("recurrent_gated_delta_rule_update", dtypes=dtypes)(refusing(library.delta_rule_update))
