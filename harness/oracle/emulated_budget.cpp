@@ -72,8 +72,9 @@ Tensor emulated_allowance(const Tensor& expected, const Tensor& emulated, DType 
         const auto count = static_cast<double>(block.count);
         spread = std::sqrt(block.errors / count + unit * unit * block.values / count + least);
       }
-      allowed.set(i, kEmulatedErrors * spread + unit_roundoff(dtype) * std::fabs(expected.at(i)) +
-                         underflow_unit(dtype));
+      const double own = kFactorRoundings * unit + unit_roundoff(dtype);
+      allowed.set(
+          i, kEmulatedErrors * spread + own * std::fabs(expected.at(i)) + underflow_unit(dtype));
     }
   }
   return allowed;

@@ -10,6 +10,11 @@ namespace packproof {
 /// block's elements, and a kernel may round at other points than the emulated one.
 inline constexpr double kEmulatedErrors = 8.0;
 
+/// Roundings of factors that one product carries: normalised k, beta v, A, the correction and the
+/// correction times its decay. A state after one token is k_i delta_j alone: its largest elements are
+/// many times a block's mean, and so are their errors.
+inline constexpr double kFactorRoundings = 5.0;
+
 /// Absolute error allowed per element of a kernel whose matrix products have 16-bit factors, from the
 /// distance of a reference that rounds at the same points (derivation: README.md, section 7).
 /// Elements share an estimate by blocks: one head (`heads` per row) of up to 64 neighbouring tokens of
