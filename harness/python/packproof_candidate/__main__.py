@@ -1,9 +1,10 @@
-"""python3 -m packproof_candidate fla | causal_conv1d | transformers"""
+"""python3 -m packproof_candidate fla | causal_conv1d | transformers, and doctor"""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import sys
 
 ADAPTERS = {
     "fla": "flash-linear-attention: on the GPU, else in Triton's interpreter",
@@ -13,6 +14,10 @@ ADAPTERS = {
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["doctor"]:
+        from . import doctor
+
+        sys.exit(doctor.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="packproof_candidate",
                                      description="Serves an installed library to packproof over standard input and output.")
     parser.add_argument("library", choices=ADAPTERS,

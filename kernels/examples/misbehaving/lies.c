@@ -28,7 +28,7 @@ static packproof_status launch(const void* args, void* workspace, size_t workspa
 const packproof_library* packproof_kernel_library(void) {
   static const packproof_kernel kernels[] = {{sizeof(packproof_kernel), PACKPROOF_CAUSAL_CONV1D,
                                               PACKPROOF_FORWARD, "zeros", accept, no_workspace,
-                                              launch}};
+                                              launch, PACKPROOF_CONTENTS_UNCHECKED, 0}};
   static const packproof_library library = {.struct_size = sizeof(packproof_library),
                                             .abi_version = PACKPROOF_ABI_VERSION,
                                             .device = PACKPROOF_DEVICE_HOST,

@@ -166,7 +166,7 @@ LAUNCH(unknown_status) {
 #define ROW(function, workspace)                                                     \
   {                                                                                  \
     sizeof(packproof_kernel), PACKPROOF_CAUSAL_CONV1D, PACKPROOF_FORWARD, #function, \
-        unsupported_reason, workspace, function                                      \
+        unsupported_reason, workspace, function, PACKPROOF_CONTENTS_UNCHECKED, 0     \
   }
 
 const packproof_library* packproof_kernel_library(void) {
