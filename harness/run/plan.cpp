@@ -58,6 +58,21 @@ std::vector<Target> targets_of(const PlanOptions& options) {
   return targets;
 }
 
+/// Chunked rules exist for 16-bit tensors first, and many refuse others: every cell holds as many cases
+/// again in one of those dtypes.
+void add_sixteen_bit_cases(std::vector<CaseSpec>& cases) {
+  const std::size_t drawn = cases.size();
+  for (std::size_t i = 0; i < drawn; ++i) {
+    CaseSpec spec = cases[i];
+    const DType other = spec.seed % 2 == 0 ? DType::kBF16 : DType::kF16;
+    spec.dtype = spec.dtype == DType::kF32   ? other
+                 : spec.dtype == DType::kF16 ? DType::kBF16
+                                             : DType::kF16;
+    ++spec.seed;
+    cases.push_back(std::move(spec));
+  }
+}
+
 Status add_cells(Op op, Direction direction, const Sizes& sizes, uint64_t& cell_seed, Plan& plan) {
   const std::span<const GateRegime> gates =
       has_gates(op) ? all_gate_regimes() : std::span<const GateRegime>(kNoGates);
@@ -75,6 +90,7 @@ Status add_cells(Op op, Direction direction, const Sizes& sizes, uint64_t& cell_
       // Execution on the host costs microseconds per token and head: cells stay cheap.
       request.max_work = int64_t{1} << 21;
       std::vector<CaseSpec> cases = draw_cases(request);
+      if (op == Op::kChunkGatedDeltaRule) add_sixteen_bit_cases(cases);
       Cell cell{op, direction, layout, gate, static_cast<int64_t>(cases.size())};
       if (cases.empty()) {
         return Error{Code::kNothingRan, "no case could be drawn for the cell " + cell_text(cell)};
