@@ -116,12 +116,13 @@ CallResult run_call(const KernelLibrary& library, Device& device, const CallRequ
   }
 
   packproof_message message{};
-  packproof_status returned = PACKPROOF_OK;
+  int returned = PACKPROOF_OK;  // A library may return what is no packproof_status.
   std::vector<double> seconds;
   Status finished;
   for (int64_t run = 0; run < request.options.repeats && returned == PACKPROOF_OK; ++run) {
     const Result<double> timed = device.time([&] {
-      returned = kernel.launch(args, *workspace, workspace_bytes, device.stream(), &message);
+      returned = static_cast<int>(
+          kernel.launch(args, *workspace, workspace_bytes, device.stream(), &message));
     });
     if (!timed.ok()) {
       finished = timed.error();
