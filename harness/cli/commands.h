@@ -35,6 +35,7 @@ void add_replay(CLI::App& app, Body& body);
 void add_oracle(CLI::App& app, Body& body);
 void add_bench(CLI::App& app, Body& body);
 void add_inspect(CLI::App& app, Body& body);
+void add_judge(CLI::App& app, Body& body);
 void add_golden(CLI::App& app, Body& body);
 void add_worker(CLI::App& app, Body& body);
 

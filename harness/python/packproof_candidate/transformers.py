@@ -58,7 +58,7 @@ def _stand_in_convolution(convolution: Any) -> types.ModuleType:
     return module
 
 
-def _prepare_kernels() -> tuple[str, list[str]]:
+def prepare_kernels() -> tuple[str, list[str]]:
     """Where the model runs and what that means for the verdict. Must come before transformers' model code."""
     import torch
 
@@ -139,7 +139,7 @@ def main() -> None:
         if not _installed(name):
             print(f"{name} is not installed: pip install {name}", file=sys.stderr)
             raise SystemExit(2)
-    device, notes = _prepare_kernels()
+    device, notes = prepare_kernels()
     candidate = Candidate("transformers", importlib.metadata.version("transformers"), device, notes)
     stack = Stack(device)
     candidate.model_forward(MODES)(stack.forward)
