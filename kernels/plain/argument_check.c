@@ -61,6 +61,7 @@ void plain_not_supported(plain_check* check, const char* literal) {
 
 int plain_check_leading(plain_check* check, const char* name, const packproof_tensor* tensor,
                         int32_t rank) {
+  if (check->status != PACKPROOF_OK) return 0;
   if (tensor->rank != rank) {
     plain_refuse(check, "expected %s of rank %d, found rank %d", name, rank, tensor->rank);
   } else if (tensor->dtype != PACKPROOF_F32 && tensor->dtype != PACKPROOF_F16 &&

@@ -46,6 +46,9 @@ void plain_check_activation(plain_check* check, int32_t activation);
 void plain_check_packing(plain_check* check, const packproof_packing* packing, int64_t num_batches,
                          int64_t row_length);
 
+/* A checked packing has to define sequences. */
+void plain_check_sequences(plain_check* check, const packproof_packing* packing);
+
 /* Slots of a pool by their contents: -1 or a slot, none twice; or a slot for every row. */
 void plain_check_slots(plain_check* check, const packproof_tensor* indices, int64_t num_rows,
                        int64_t num_slots);

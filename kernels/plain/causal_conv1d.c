@@ -60,9 +60,10 @@ float plain_conv_sum(const plain_conv* conv, int64_t row, int64_t sequence, int6
   return sum;
 }
 
-static plain_check examine(const packproof_causal_conv1d_fwd_args* a) {
+static plain_check examine(const void* arguments) {
+  const packproof_causal_conv1d_fwd_args* a = arguments;
   plain_check check = plain_check_of("causal_conv1d", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 3) ||
+  if (!plain_check_leading(&check, "x", &a->x, 3) ||
       !plain_check_leading(&check, "weight", &a->weight, 2)) {
     return check;
   }
@@ -88,14 +89,8 @@ static plain_check examine(const packproof_causal_conv1d_fwd_args* a) {
   return check;
 }
 
-const char* plain_causal_conv1d_fwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine(arguments).unsupported;
-}
-
-size_t plain_causal_conv1d_fwd_workspace(const void* arguments) {
+static size_t causal_conv1d_fwd_workspace(const void* arguments) {
   const packproof_causal_conv1d_fwd_args* a = arguments;
-  if (examine(a).status != PACKPROOF_OK) return 0;
   return (size_t)(a->packing.num_seqs + 1) * sizeof(int64_t);
 }
 
@@ -120,16 +115,8 @@ static void write_final_states(const plain_conv* conv, const packproof_tensor* f
   }
 }
 
-packproof_status plain_causal_conv1d_fwd(const void* arguments, void* workspace,
-                                         size_t workspace_bytes, void* stream,
-                                         packproof_message* message) {
+static void causal_conv1d_fwd(const void* arguments, void* workspace) {
   const packproof_causal_conv1d_fwd_args* a = arguments;
-  plain_check check = examine(a);
-  plain_check_workspace(&check, workspace, workspace_bytes,
-                        plain_causal_conv1d_fwd_workspace(arguments));
-  (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
-
   int64_t* boundaries = workspace;
   const int with_sequences = plain_has_sequences(&a->packing);
   if (with_sequences) plain_fill_boundaries(&a->packing, a->x.shape[1], boundaries);
@@ -156,12 +143,12 @@ packproof_status plain_causal_conv1d_fwd(const void* arguments, void* workspace,
     }
   }
   if (plain_present(&a->final_state)) write_final_states(&conv, &a->final_state);
-  return PACKPROOF_OK;
 }
 
-static plain_check examine_update(const packproof_causal_conv1d_update_args* a) {
+static plain_check examine_update(const void* arguments) {
+  const packproof_causal_conv1d_update_args* a = arguments;
   plain_check check = plain_check_of("causal_conv1d_update", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 2) ||
+  if (!plain_check_leading(&check, "x", &a->x, 2) ||
       !plain_check_leading(&check, "weight", &a->weight, 2) ||
       !plain_check_leading(&check, "conv_state", &a->conv_state, 3)) {
     return check;
@@ -184,11 +171,6 @@ static plain_check examine_update(const packproof_causal_conv1d_update_args* a) 
   return check;
 }
 
-const char* plain_causal_conv1d_update_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_update(arguments).unsupported;
-}
-
 /* One channel: the window is the state and x; the state then forgets its oldest column. */
 static float update_channel(const packproof_causal_conv1d_update_args* a, int64_t slot, int64_t n,
                             int64_t c) {
@@ -208,21 +190,17 @@ static float update_channel(const packproof_causal_conv1d_update_args* a, int64_
   return a->activation == PACKPROOF_SILU ? plain_silu(sum) : sum;
 }
 
-packproof_status plain_causal_conv1d_update(const void* arguments, void* workspace,
-                                            size_t workspace_bytes, void* stream,
-                                            packproof_message* message) {
+static void causal_conv1d_update(const void* arguments, void* workspace) {
   const packproof_causal_conv1d_update_args* a = arguments;
-  const plain_check check = examine_update(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
-  const int32_t* slots = a->state_indices.data;
+  (void)workspace;
   for (int64_t n = 0; n < a->x.shape[0]; ++n) {
-    const int64_t slot =
-        plain_present(&a->state_indices) ? slots[n * a->state_indices.stride[0]] : n;
+    const int64_t slot = plain_slot(&a->state_indices, n);
     for (int64_t c = 0; c < a->x.shape[1]; ++c) {
       plain_store(&a->output, plain_at(&a->output, n, c),
                   slot < 0 ? 0.0f : update_channel(a, slot, n, c));
     }
   }
-  return PACKPROOF_OK;
 }
+
+const plain_row plain_causal_conv1d_fwd = {examine, causal_conv1d_fwd_workspace, causal_conv1d_fwd};
+const plain_row plain_causal_conv1d_update = {examine_update, NULL, causal_conv1d_update};

@@ -13,9 +13,10 @@
 
 typedef packproof_causal_conv1d_bwd_args Args;
 
-static plain_check examine(const Args* a) {
+static plain_check examine(const void* arguments) {
+  const Args* a = arguments;
   plain_check check = plain_check_of("causal_conv1d backward", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 3) ||
+  if (!plain_check_leading(&check, "x", &a->x, 3) ||
       !plain_check_leading(&check, "weight", &a->weight, 2)) {
     return check;
   }
@@ -47,15 +48,9 @@ static plain_check examine(const Args* a) {
   return check;
 }
 
-const char* plain_causal_conv1d_bwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine(arguments).unsupported;
-}
-
 /* Boundaries, then the sums of one channel: of its rows, taps and states. */
-size_t plain_causal_conv1d_bwd_workspace(const void* arguments) {
+static size_t causal_conv1d_bwd_workspace(const void* arguments) {
   const Args* a = arguments;
-  if (examine(a).status != PACKPROOF_OK) return 0;
   const int64_t rows = a->x.shape[0] * a->x.shape[1], W = a->weight.shape[1];
   const int64_t N = a->packing.num_seqs;
   return (size_t)(N + 1) * sizeof(int64_t) + (size_t)(rows + W + N * (W - 1)) * sizeof(float);
@@ -127,16 +122,8 @@ static void write_channel(const plain_conv* conv, const Args* a, int64_t c,
   }
 }
 
-packproof_status plain_causal_conv1d_bwd(const void* arguments, void* workspace,
-                                         size_t workspace_bytes, void* stream,
-                                         packproof_message* message) {
+static void causal_conv1d_bwd(const void* arguments, void* workspace) {
   const Args* a = arguments;
-  plain_check check = examine(a);
-  plain_check_workspace(&check, workspace, workspace_bytes,
-                        plain_causal_conv1d_bwd_workspace(arguments));
-  (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
-
   int64_t* boundaries = workspace;
   float* memory = (float*)(boundaries + a->packing.num_seqs + 1);
   const int with_sequences = plain_has_sequences(&a->packing);
@@ -162,5 +149,6 @@ packproof_status plain_causal_conv1d_bwd(const void* arguments, void* workspace,
     }
     write_channel(&conv, a, c, &sums);
   }
-  return PACKPROOF_OK;
 }
+
+const plain_row plain_causal_conv1d_bwd = {examine, causal_conv1d_bwd_workspace, causal_conv1d_bwd};

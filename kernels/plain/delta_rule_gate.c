@@ -10,9 +10,10 @@
 typedef packproof_delta_rule_gate_fwd_args ForwardArgs;
 typedef packproof_delta_rule_gate_bwd_args BackwardArgs;
 
-static plain_check examine_fwd(const ForwardArgs* a) {
+static plain_check examine_fwd(const void* arguments) {
+  const ForwardArgs* a = arguments;
   plain_check check = plain_check_of("delta_rule_gate", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "a", &a->a, 2)) return check;
+  if (!plain_check_leading(&check, "a", &a->a, 2)) return check;
   const int32_t dtype = a->a.dtype, f32 = PACKPROOF_F32;
   const int64_t R = a->a.shape[0], Hv = a->a.shape[1];
   const plain_operand operands[] = {
@@ -27,9 +28,10 @@ static plain_check examine_fwd(const ForwardArgs* a) {
   return check;
 }
 
-static plain_check examine_bwd(const BackwardArgs* a) {
+static plain_check examine_bwd(const void* arguments) {
+  const BackwardArgs* a = arguments;
   plain_check check = plain_check_of("delta_rule_gate backward", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "a", &a->a, 2)) return check;
+  if (!plain_check_leading(&check, "a", &a->a, 2)) return check;
   const int gradient = PLAIN_OUTPUT | PLAIN_OPTIONAL;
   const int32_t dtype = a->a.dtype, f32 = PACKPROOF_F32;
   const int64_t R = a->a.shape[0], Hv = a->a.shape[1];
@@ -49,43 +51,24 @@ static plain_check examine_bwd(const BackwardArgs* a) {
   return check;
 }
 
-const char* plain_delta_rule_gate_fwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_fwd(arguments).unsupported;
-}
-
-const char* plain_delta_rule_gate_bwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_bwd(arguments).unsupported;
-}
-
-packproof_status plain_delta_rule_gate_fwd(const void* arguments, void* workspace,
-                                           size_t workspace_bytes, void* stream,
-                                           packproof_message* message) {
+static void delta_rule_gate_fwd(const void* arguments, void* workspace) {
   const ForwardArgs* a = arguments;
-  const plain_check check = examine_fwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
-  for (int64_t row = 0; row < a->a.shape[0]; ++row) {
-    for (int64_t head = 0; head < a->a.shape[1]; ++head) {
-      const float rate = expf(plain_load(&a->A_log, head * a->A_log.stride[0]));
-      const float x = plain_load(&a->a, plain_at(&a->a, row, head)) +
-                      plain_load(&a->dt_bias, head * a->dt_bias.stride[0]);
+  (void)workspace;
+  for (int64_t head = 0; head < a->a.shape[1]; ++head) {
+    const float rate = expf(plain_load(&a->A_log, head * a->A_log.stride[0]));
+    const float dt_bias = plain_load(&a->dt_bias, head * a->dt_bias.stride[0]);
+    for (int64_t row = 0; row < a->a.shape[0]; ++row) {
+      const float x = plain_load(&a->a, plain_at(&a->a, row, head)) + dt_bias;
       plain_store(&a->g, plain_at(&a->g, row, head), -rate * plain_softplus(x));
       plain_store(&a->beta, plain_at(&a->beta, row, head),
                   plain_sigmoid(plain_load(&a->b, plain_at(&a->b, row, head))));
     }
   }
-  return PACKPROOF_OK;
 }
 
-packproof_status plain_delta_rule_gate_bwd(const void* arguments, void* workspace,
-                                           size_t workspace_bytes, void* stream,
-                                           packproof_message* message) {
+static void delta_rule_gate_bwd(const void* arguments, void* workspace) {
   const BackwardArgs* a = arguments;
-  const plain_check check = examine_bwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   for (int64_t head = 0; head < a->a.shape[1]; ++head) {
     const float rate = expf(plain_load(&a->A_log, head * a->A_log.stride[0]));
     const float dt_bias = plain_load(&a->dt_bias, head * a->dt_bias.stride[0]);
@@ -111,5 +94,7 @@ packproof_status plain_delta_rule_gate_bwd(const void* arguments, void* workspac
       plain_store(&a->d_dt_bias, head * a->d_dt_bias.stride[0], d_dt_bias);
     }
   }
-  return PACKPROOF_OK;
 }
+
+const plain_row plain_delta_rule_gate_fwd = {examine_fwd, NULL, delta_rule_gate_fwd};
+const plain_row plain_delta_rule_gate_bwd = {examine_bwd, NULL, delta_rule_gate_bwd};

@@ -26,10 +26,10 @@ static plain_rule rule_of(const ForwardArgs* a) {
   return rule;
 }
 
-static plain_check examine(const ForwardArgs* a) {
+static plain_check examine(const void* arguments) {
+  const ForwardArgs* a = arguments;
   plain_check check = plain_check_of("gated_delta_rule", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "q", &a->q, 4) ||
-      !plain_check_leading(&check, "v", &a->v, 4)) {
+  if (!plain_check_leading(&check, "q", &a->q, 4) || !plain_check_leading(&check, "v", &a->v, 4)) {
     return check;
   }
   const plain_rule rule = rule_of(a);
@@ -52,21 +52,13 @@ static plain_check examine(const ForwardArgs* a) {
   };
   plain_check_packing(&check, &a->packing, B, T);
   plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
-  if (check.status == PACKPROOF_OK && !plain_has_sequences(&a->packing)) {
-    plain_refuse(&check, "expected seq_idx that defines sequences, found other ids");
-  }
+  plain_check_sequences(&check, &a->packing);
   return check;
 }
 
-const char* plain_gated_delta_rule_fwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine(arguments).unsupported;
-}
-
 /* Boundaries, then floats: a state, q, k, v, delta (the output's row afterwards). */
-size_t plain_gated_delta_rule_fwd_workspace(const void* arguments) {
+static size_t gated_delta_rule_fwd_workspace(const void* arguments) {
   const ForwardArgs* a = arguments;
-  if (examine(a).status != PACKPROOF_OK) return 0;
   const int64_t K = a->q.shape[3], V = a->v.shape[3];
   return (size_t)(a->packing.num_seqs + 1) * sizeof(int64_t) +
          (size_t)(K * V + 2 * K + 2 * V) * sizeof(float);
@@ -85,16 +77,8 @@ static void step(const plain_rule* rule, const plain_rule_token* token, float* s
   for (int64_t j = 0; j < rule->V; ++j) delta[j] *= rule->scale;
 }
 
-packproof_status plain_gated_delta_rule_fwd(const void* arguments, void* workspace,
-                                            size_t workspace_bytes, void* stream,
-                                            packproof_message* message) {
+static void gated_delta_rule_fwd(const void* arguments, void* workspace) {
   const ForwardArgs* a = arguments;
-  plain_check check = examine(a);
-  plain_check_workspace(&check, workspace, workspace_bytes,
-                        plain_gated_delta_rule_fwd_workspace(arguments));
-  (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
-
   const plain_rule rule = rule_of(a);
   int64_t* boundaries = workspace;
   float* state = (float*)(boundaries + a->packing.num_seqs + 1);
@@ -121,7 +105,6 @@ packproof_status plain_gated_delta_rule_fwd(const void* arguments, void* workspa
       }
     }
   }
-  return PACKPROOF_OK;
 }
 
 static plain_rule rule_of_update(const UpdateArgs* a) {
@@ -139,10 +122,10 @@ static plain_rule rule_of_update(const UpdateArgs* a) {
   return rule;
 }
 
-static plain_check examine_update(const UpdateArgs* a) {
+static plain_check examine_update(const void* arguments) {
+  const UpdateArgs* a = arguments;
   plain_check check = plain_check_of("gated_delta_rule_update", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "q", &a->q, 3) ||
-      !plain_check_leading(&check, "v", &a->v, 3)) {
+  if (!plain_check_leading(&check, "q", &a->q, 3) || !plain_check_leading(&check, "v", &a->v, 3)) {
     return check;
   }
   if (a->state.rank != 4) {
@@ -172,38 +155,22 @@ static plain_check examine_update(const UpdateArgs* a) {
   return check;
 }
 
-const char* plain_gated_delta_rule_update_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_update(arguments).unsupported;
-}
-
 /* As forward without boundaries. */
-size_t plain_gated_delta_rule_update_workspace(const void* arguments) {
+static size_t gated_delta_rule_update_workspace(const void* arguments) {
   const UpdateArgs* a = arguments;
-  if (examine_update(a).status != PACKPROOF_OK) return 0;
   const int64_t K = a->q.shape[2], V = a->v.shape[2];
   return (size_t)(K * V + 2 * K + 2 * V) * sizeof(float);
 }
 
-packproof_status plain_gated_delta_rule_update(const void* arguments, void* workspace,
-                                               size_t workspace_bytes, void* stream,
-                                               packproof_message* message) {
+static void gated_delta_rule_update(const void* arguments, void* workspace) {
   const UpdateArgs* a = arguments;
-  plain_check check = examine_update(a);
-  plain_check_workspace(&check, workspace, workspace_bytes,
-                        plain_gated_delta_rule_update_workspace(arguments));
-  (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
-
   const plain_rule rule = rule_of_update(a);
   float* state = workspace;
   float* rows = state + rule.K * rule.V;
   plain_rule_token token = {.q = rows, .k = rows + rule.K, .v = rows + 2 * rule.K};
   float* delta = token.v + rule.V;
-  const int32_t* slots = a->state_indices.data;
   for (int64_t n = 0; n < a->q.shape[0]; ++n) {
-    const int64_t slot =
-        plain_present(&a->state_indices) ? slots[n * a->state_indices.stride[0]] : n;
+    const int64_t slot = plain_slot(&a->state_indices, n);
     for (int64_t head = 0; head < rule.value_heads; ++head) {
       const int64_t output = plain_rule_offset(&rule, &a->output, n, head);
       if (slot < 0) {
@@ -224,5 +191,9 @@ packproof_status plain_gated_delta_rule_update(const void* arguments, void* work
       }
     }
   }
-  return PACKPROOF_OK;
 }
+
+const plain_row plain_gated_delta_rule_fwd = {examine, gated_delta_rule_fwd_workspace,
+                                              gated_delta_rule_fwd};
+const plain_row plain_gated_delta_rule_update = {examine_update, gated_delta_rule_update_workspace,
+                                                 gated_delta_rule_update};

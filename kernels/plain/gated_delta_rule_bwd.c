@@ -32,10 +32,10 @@ static plain_rule rule_of(const Args* a) {
   return rule;
 }
 
-static plain_check examine(const Args* a) {
+static plain_check examine(const void* arguments) {
+  const Args* a = arguments;
   plain_check check = plain_check_of("gated_delta_rule backward", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "q", &a->q, 4) ||
-      !plain_check_leading(&check, "v", &a->v, 4)) {
+  if (!plain_check_leading(&check, "q", &a->q, 4) || !plain_check_leading(&check, "v", &a->v, 4)) {
     return check;
   }
   const plain_rule rule = rule_of(a);
@@ -74,15 +74,8 @@ static plain_check examine(const Args* a) {
     plain_refuse(&check, "expected gradients of %s alone, found a request for others",
                  plain_present(&a->g) ? "g" : "a, A_log and dt_bias");
   }
-  if (check.status == PACKPROOF_OK && !plain_has_sequences(&a->packing)) {
-    plain_refuse(&check, "expected seq_idx that defines sequences, found other ids");
-  }
+  plain_check_sequences(&check, &a->packing);
   return check;
-}
-
-const char* plain_gated_delta_rule_bwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine(arguments).unsupported;
 }
 
 /* Smallest square root not below. */
@@ -137,9 +130,8 @@ static Memory memory_of(const Args* a, void* workspace) {
   return memory;
 }
 
-size_t plain_gated_delta_rule_bwd_workspace(const void* arguments) {
-  const Args* a = arguments;
-  return examine(a).status == PACKPROOF_OK ? memory_of(a, NULL).bytes : 0;
+static size_t gated_delta_rule_bwd_workspace(const void* arguments) {
+  return memory_of(arguments, NULL).bytes;
 }
 
 static void load_state(const packproof_tensor* tensor, const plain_rule* rule, int64_t n,
@@ -274,16 +266,8 @@ static void store_key_gradient(const plain_rule* rule, const packproof_tensor* g
   plain_store_run(gradient, plain_rule_offset(rule, gradient, row, key_head), 3, rule->K, d_y);
 }
 
-packproof_status plain_gated_delta_rule_bwd(const void* arguments, void* workspace,
-                                            size_t workspace_bytes, void* stream,
-                                            packproof_message* message) {
+static void gated_delta_rule_bwd(const void* arguments, void* workspace) {
   const Args* a = arguments;
-  plain_check check = examine(a);
-  plain_check_workspace(&check, workspace, workspace_bytes,
-                        plain_gated_delta_rule_bwd_workspace(arguments));
-  (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
-
   const plain_rule rule = rule_of(a);
   const Memory memory = memory_of(a, workspace);
   const int64_t group = rule.value_heads / rule.key_heads;
@@ -314,5 +298,7 @@ packproof_status plain_gated_delta_rule_bwd(const void* arguments, void* workspa
   if (plain_present(&a->d_dt_bias)) {
     plain_store_run(&a->d_dt_bias, 0, 0, rule.value_heads, memory.d_dt_bias);
   }
-  return PACKPROOF_OK;
 }
+
+const plain_row plain_gated_delta_rule_bwd = {examine, gated_delta_rule_bwd_workspace,
+                                              gated_delta_rule_bwd};

@@ -35,9 +35,10 @@ static void check_eps(plain_check* check, float eps) {
   if (!(eps >= 0.0f)) plain_refuse(check, "expected eps of at least 0, found %g", (double)eps);
 }
 
-static plain_check examine_gated_fwd(const GatedForward* a) {
+static plain_check examine_gated_fwd(const void* arguments) {
+  const GatedForward* a = arguments;
   plain_check check = plain_check_of("gated_rms_norm", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 2)) return check;
+  if (!plain_check_leading(&check, "x", &a->x, 2)) return check;
   const int32_t dtype = a->x.dtype;
   const int64_t R = a->x.shape[0], D = a->x.shape[1];
   const plain_operand operands[] = {
@@ -51,9 +52,10 @@ static plain_check examine_gated_fwd(const GatedForward* a) {
   return check;
 }
 
-static plain_check examine_gated_bwd(const GatedBackward* a) {
+static plain_check examine_gated_bwd(const void* arguments) {
+  const GatedBackward* a = arguments;
   plain_check check = plain_check_of("gated_rms_norm backward", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 2)) return check;
+  if (!plain_check_leading(&check, "x", &a->x, 2)) return check;
   const int32_t dtype = a->x.dtype;
   const int gradient = PLAIN_OUTPUT | PLAIN_OPTIONAL;
   const int64_t R = a->x.shape[0], D = a->x.shape[1];
@@ -71,9 +73,10 @@ static plain_check examine_gated_bwd(const GatedBackward* a) {
   return check;
 }
 
-static plain_check examine_rms_fwd(const RmsForward* a) {
+static plain_check examine_rms_fwd(const void* arguments) {
+  const RmsForward* a = arguments;
   plain_check check = plain_check_of("rms_norm", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 2)) return check;
+  if (!plain_check_leading(&check, "x", &a->x, 2)) return check;
   const int32_t dtype = a->x.dtype;
   const int64_t R = a->x.shape[0], D = a->x.shape[1];
   const plain_operand operands[] = {
@@ -86,9 +89,10 @@ static plain_check examine_rms_fwd(const RmsForward* a) {
   return check;
 }
 
-static plain_check examine_rms_bwd(const RmsBackward* a) {
+static plain_check examine_rms_bwd(const void* arguments) {
+  const RmsBackward* a = arguments;
   plain_check check = plain_check_of("rms_norm backward", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 2)) return check;
+  if (!plain_check_leading(&check, "x", &a->x, 2)) return check;
   const int32_t dtype = a->x.dtype;
   const int gradient = PLAIN_OUTPUT | PLAIN_OPTIONAL;
   const int64_t R = a->x.shape[0], D = a->x.shape[1];
@@ -104,9 +108,10 @@ static plain_check examine_rms_bwd(const RmsBackward* a) {
   return check;
 }
 
-static plain_check examine_l2_fwd(const L2Forward* a) {
+static plain_check examine_l2_fwd(const void* arguments) {
+  const L2Forward* a = arguments;
   plain_check check = plain_check_of("l2norm", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 2)) return check;
+  if (!plain_check_leading(&check, "x", &a->x, 2)) return check;
   const int64_t R = a->x.shape[0], D = a->x.shape[1];
   const plain_operand operands[] = {
       {"x", &a->x, PLAIN_INPUT, a->x.dtype, 2, {R, D}},
@@ -117,9 +122,10 @@ static plain_check examine_l2_fwd(const L2Forward* a) {
   return check;
 }
 
-static plain_check examine_l2_bwd(const L2Backward* a) {
+static plain_check examine_l2_bwd(const void* arguments) {
+  const L2Backward* a = arguments;
   plain_check check = plain_check_of("l2norm backward", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 2)) return check;
+  if (!plain_check_leading(&check, "x", &a->x, 2)) return check;
   const int64_t R = a->x.shape[0], D = a->x.shape[1];
   const plain_operand operands[] = {
       {"x", &a->x, PLAIN_INPUT, a->x.dtype, 2, {R, D}},
@@ -131,54 +137,18 @@ static plain_check examine_l2_bwd(const L2Backward* a) {
   return check;
 }
 
-const char* plain_gated_rms_norm_fwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_gated_fwd(arguments).unsupported;
-}
-
-const char* plain_gated_rms_norm_bwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_gated_bwd(arguments).unsupported;
-}
-
-const char* plain_rms_norm_fwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_rms_fwd(arguments).unsupported;
-}
-
-const char* plain_rms_norm_bwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_rms_bwd(arguments).unsupported;
-}
-
-const char* plain_l2norm_fwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_l2_fwd(arguments).unsupported;
-}
-
-const char* plain_l2norm_bwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_l2_bwd(arguments).unsupported;
-}
-
 /* The sums of d_weight. */
-size_t plain_gated_rms_norm_bwd_workspace(const void* arguments) {
-  const GatedBackward* a = arguments;
-  return examine_gated_bwd(a).status == PACKPROOF_OK ? (size_t)a->x.shape[1] * sizeof(float) : 0;
+static size_t gated_rms_norm_bwd_workspace(const void* arguments) {
+  return (size_t)((const GatedBackward*)arguments)->x.shape[1] * sizeof(float);
 }
 
-size_t plain_rms_norm_bwd_workspace(const void* arguments) {
-  const RmsBackward* a = arguments;
-  return examine_rms_bwd(a).status == PACKPROOF_OK ? (size_t)a->x.shape[1] * sizeof(float) : 0;
+static size_t rms_norm_bwd_workspace(const void* arguments) {
+  return (size_t)((const RmsBackward*)arguments)->x.shape[1] * sizeof(float);
 }
 
-packproof_status plain_gated_rms_norm_fwd(const void* arguments, void* workspace,
-                                          size_t workspace_bytes, void* stream,
-                                          packproof_message* message) {
+static void gated_rms_norm_fwd(const void* arguments, void* workspace) {
   const GatedForward* a = arguments;
-  const plain_check check = examine_gated_fwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   for (int64_t row = 0; row < a->x.shape[0]; ++row) {
     const float r = inverse_rms(&a->x, row, a->eps);
     for (int64_t i = 0; i < a->x.shape[1]; ++i) {
@@ -188,18 +158,10 @@ packproof_status plain_gated_rms_norm_fwd(const void* arguments, void* workspace
       plain_store(&a->output, plain_at(&a->output, row, i), weight * xh * plain_silu(z));
     }
   }
-  return PACKPROOF_OK;
 }
 
-packproof_status plain_gated_rms_norm_bwd(const void* arguments, void* workspace,
-                                          size_t workspace_bytes, void* stream,
-                                          packproof_message* message) {
+static void gated_rms_norm_bwd(const void* arguments, void* workspace) {
   const GatedBackward* a = arguments;
-  plain_check check = examine_gated_bwd(a);
-  plain_check_workspace(&check, workspace, workspace_bytes,
-                        plain_gated_rms_norm_bwd_workspace(arguments));
-  (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
   const int64_t R = a->x.shape[0], D = a->x.shape[1];
   float* d_weight = workspace;
   memset(d_weight, 0, (size_t)D * sizeof(float));
@@ -227,15 +189,11 @@ packproof_status plain_gated_rms_norm_bwd(const void* arguments, void* workspace
     }
   }
   if (plain_present(&a->d_weight)) plain_store_run(&a->d_weight, 0, 0, D, d_weight);
-  return PACKPROOF_OK;
 }
 
-packproof_status plain_rms_norm_fwd(const void* arguments, void* workspace, size_t workspace_bytes,
-                                    void* stream, packproof_message* message) {
+static void rms_norm_fwd(const void* arguments, void* workspace) {
   const RmsForward* a = arguments;
-  const plain_check check = examine_rms_fwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   for (int64_t row = 0; row < a->x.shape[0]; ++row) {
     const float r = inverse_rms(&a->x, row, a->eps);
     for (int64_t i = 0; i < a->x.shape[1]; ++i) {
@@ -244,17 +202,10 @@ packproof_status plain_rms_norm_fwd(const void* arguments, void* workspace, size
       plain_store(&a->output, plain_at(&a->output, row, i), xh * (1.0f + weight));
     }
   }
-  return PACKPROOF_OK;
 }
 
-packproof_status plain_rms_norm_bwd(const void* arguments, void* workspace, size_t workspace_bytes,
-                                    void* stream, packproof_message* message) {
+static void rms_norm_bwd(const void* arguments, void* workspace) {
   const RmsBackward* a = arguments;
-  plain_check check = examine_rms_bwd(a);
-  plain_check_workspace(&check, workspace, workspace_bytes,
-                        plain_rms_norm_bwd_workspace(arguments));
-  (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
   const int64_t R = a->x.shape[0], D = a->x.shape[1];
   float* d_weight = workspace;
   memset(d_weight, 0, (size_t)D * sizeof(float));
@@ -276,15 +227,11 @@ packproof_status plain_rms_norm_bwd(const void* arguments, void* workspace, size
     }
   }
   if (plain_present(&a->d_weight)) plain_store_run(&a->d_weight, 0, 0, D, d_weight);
-  return PACKPROOF_OK;
 }
 
-packproof_status plain_l2norm_fwd(const void* arguments, void* workspace, size_t workspace_bytes,
-                                  void* stream, packproof_message* message) {
+static void l2norm_fwd(const void* arguments, void* workspace) {
   const L2Forward* a = arguments;
-  const plain_check check = examine_l2_fwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   for (int64_t row = 0; row < a->x.shape[0]; ++row) {
     const float r = 1.0f / sqrtf(sum_of_squares(&a->x, row) + a->eps);
     for (int64_t i = 0; i < a->x.shape[1]; ++i) {
@@ -292,15 +239,11 @@ packproof_status plain_l2norm_fwd(const void* arguments, void* workspace, size_t
                   plain_load(&a->x, plain_at(&a->x, row, i)) * r);
     }
   }
-  return PACKPROOF_OK;
 }
 
-packproof_status plain_l2norm_bwd(const void* arguments, void* workspace, size_t workspace_bytes,
-                                  void* stream, packproof_message* message) {
+static void l2norm_bwd(const void* arguments, void* workspace) {
   const L2Backward* a = arguments;
-  const plain_check check = examine_l2_bwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   const int64_t D = a->x.shape[1];
   for (int64_t row = 0; row < a->x.shape[0]; ++row) {
     const float r = 1.0f / sqrtf(sum_of_squares(&a->x, row) + a->eps);
@@ -315,5 +258,12 @@ packproof_status plain_l2norm_bwd(const void* arguments, void* workspace, size_t
       plain_store(&a->d_x, plain_at(&a->d_x, row, i), r * (d_y - y * along));
     }
   }
-  return PACKPROOF_OK;
 }
+
+const plain_row plain_gated_rms_norm_fwd = {examine_gated_fwd, NULL, gated_rms_norm_fwd};
+const plain_row plain_gated_rms_norm_bwd = {examine_gated_bwd, gated_rms_norm_bwd_workspace,
+                                            gated_rms_norm_bwd};
+const plain_row plain_rms_norm_fwd = {examine_rms_fwd, NULL, rms_norm_fwd};
+const plain_row plain_rms_norm_bwd = {examine_rms_bwd, rms_norm_bwd_workspace, rms_norm_bwd};
+const plain_row plain_l2norm_fwd = {examine_l2_fwd, NULL, l2norm_fwd};
+const plain_row plain_l2norm_bwd = {examine_l2_bwd, NULL, l2norm_bwd};

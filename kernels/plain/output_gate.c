@@ -8,9 +8,10 @@
 typedef packproof_output_gate_fwd_args ForwardArgs;
 typedef packproof_output_gate_bwd_args BackwardArgs;
 
-static plain_check examine_fwd(const ForwardArgs* a) {
+static plain_check examine_fwd(const void* arguments) {
+  const ForwardArgs* a = arguments;
   plain_check check = plain_check_of("output_gate", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 2)) return check;
+  if (!plain_check_leading(&check, "x", &a->x, 2)) return check;
   const int64_t R = a->x.shape[0], D = a->x.shape[1];
   const plain_operand operands[] = {
       {"x", &a->x, PLAIN_INPUT, a->x.dtype, 2, {R, D}},
@@ -21,9 +22,10 @@ static plain_check examine_fwd(const ForwardArgs* a) {
   return check;
 }
 
-static plain_check examine_bwd(const BackwardArgs* a) {
+static plain_check examine_bwd(const void* arguments) {
+  const BackwardArgs* a = arguments;
   plain_check check = plain_check_of("output_gate backward", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 2)) return check;
+  if (!plain_check_leading(&check, "x", &a->x, 2)) return check;
   const int64_t R = a->x.shape[0], D = a->x.shape[1];
   const plain_operand operands[] = {
       {"x", &a->x, PLAIN_INPUT, a->x.dtype, 2, {R, D}},
@@ -36,23 +38,9 @@ static plain_check examine_bwd(const BackwardArgs* a) {
   return check;
 }
 
-const char* plain_output_gate_fwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_fwd(arguments).unsupported;
-}
-
-const char* plain_output_gate_bwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_bwd(arguments).unsupported;
-}
-
-packproof_status plain_output_gate_fwd(const void* arguments, void* workspace,
-                                       size_t workspace_bytes, void* stream,
-                                       packproof_message* message) {
+static void output_gate_fwd(const void* arguments, void* workspace) {
   const ForwardArgs* a = arguments;
-  const plain_check check = examine_fwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   for (int64_t row = 0; row < a->x.shape[0]; ++row) {
     for (int64_t i = 0; i < a->x.shape[1]; ++i) {
       const float x = plain_load(&a->x, plain_at(&a->x, row, i));
@@ -60,29 +48,25 @@ packproof_status plain_output_gate_fwd(const void* arguments, void* workspace,
       plain_store(&a->output, plain_at(&a->output, row, i), x * plain_sigmoid(gate));
     }
   }
-  return PACKPROOF_OK;
 }
 
-packproof_status plain_output_gate_bwd(const void* arguments, void* workspace,
-                                       size_t workspace_bytes, void* stream,
-                                       packproof_message* message) {
+static void output_gate_bwd(const void* arguments, void* workspace) {
   const BackwardArgs* a = arguments;
-  const plain_check check = examine_bwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   for (int64_t row = 0; row < a->x.shape[0]; ++row) {
     for (int64_t i = 0; i < a->x.shape[1]; ++i) {
       const float x = plain_load(&a->x, plain_at(&a->x, row, i));
       const float gate = plain_load(&a->gate, plain_at(&a->gate, row, i));
       const float d_y = plain_load(&a->d_output, plain_at(&a->d_output, row, i));
-      if (plain_present(&a->d_x)) {
-        plain_store(&a->d_x, plain_at(&a->d_x, row, i), d_y * plain_sigmoid(gate));
-      }
+      const float open = plain_sigmoid(gate);
+      if (plain_present(&a->d_x)) plain_store(&a->d_x, plain_at(&a->d_x, row, i), d_y * open);
       if (plain_present(&a->d_gate)) {
         plain_store(&a->d_gate, plain_at(&a->d_gate, row, i),
-                    d_y * x * plain_sigmoid(gate) * plain_sigmoid(-gate));
+                    d_y * x * open * plain_sigmoid(-gate));
       }
     }
   }
-  return PACKPROOF_OK;
 }
+
+const plain_row plain_output_gate_fwd = {examine_fwd, NULL, output_gate_fwd};
+const plain_row plain_output_gate_bwd = {examine_bwd, NULL, output_gate_bwd};

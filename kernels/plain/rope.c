@@ -21,9 +21,10 @@ static void check_rope(plain_check* check, const plain_operand* operands, const 
   if (!(theta > 0.0)) plain_refuse(check, "expected theta above 0, found %g", theta);
 }
 
-static plain_check examine_fwd(const ForwardArgs* a) {
+static plain_check examine_fwd(const void* arguments) {
+  const ForwardArgs* a = arguments;
   plain_check check = plain_check_of("rope", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "x", &a->x, 4)) return check;
+  if (!plain_check_leading(&check, "x", &a->x, 4)) return check;
   const int64_t* s = a->x.shape;
   const plain_operand operands[] = {
       {"x", &a->x, PLAIN_INPUT, a->x.dtype, 4, {s[0], s[1], s[2], s[3]}},
@@ -34,9 +35,10 @@ static plain_check examine_fwd(const ForwardArgs* a) {
   return check;
 }
 
-static plain_check examine_bwd(const BackwardArgs* a) {
+static plain_check examine_bwd(const void* arguments) {
+  const BackwardArgs* a = arguments;
   plain_check check = plain_check_of("rope backward", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "d_output", &a->d_output, 4)) {
+  if (!plain_check_leading(&check, "d_output", &a->d_output, 4)) {
     return check;
   }
   const int64_t* s = a->d_output.shape;
@@ -49,16 +51,6 @@ static plain_check examine_bwd(const BackwardArgs* a) {
   return check;
 }
 
-const char* plain_rope_fwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_fwd(arguments).unsupported;
-}
-
-const char* plain_rope_bwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_bwd(arguments).unsupported;
-}
-
 /* Row by row; `turn` is 1 forwards and -1 backwards. */
 static void rotate(const packproof_tensor* from, const packproof_tensor* to,
                    const packproof_tensor* position_ids, double theta, int64_t rotary_dim,
@@ -66,18 +58,22 @@ static void rotate(const packproof_tensor* from, const packproof_tensor* to,
   const int64_t rows = from->shape[0] * from->shape[1], half = rotary_dim / 2;
   for (int64_t row = 0; row < rows; ++row) {
     const int64_t position = ((const int64_t*)position_ids->data)[plain_token(position_ids, row)];
-    for (int64_t head = 0; head < from->shape[2]; ++head) {
-      const int64_t source = plain_token(from, row) + head * from->stride[2];
-      const int64_t target = plain_token(to, row) + head * to->stride[2];
-      for (int64_t i = 0; i < half; ++i) {
-        const float exponent = -2.0f * (float)i / (float)rotary_dim;
-        const float angle = (float)position * powf((float)theta, exponent);
-        const float cosine = cosf(angle), sine = turn * sinf(angle);
-        const float x1 = plain_load(from, source + i * from->stride[3]);
-        const float x2 = plain_load(from, source + (i + half) * from->stride[3]);
-        plain_store(to, target + i * to->stride[3], x1 * cosine - x2 * sine);
-        plain_store(to, target + (i + half) * to->stride[3], x2 * cosine + x1 * sine);
+    for (int64_t i = 0; i < half; ++i) {
+      const float exponent = -2.0f * (float)i / (float)rotary_dim;
+      const float angle = (float)position * powf((float)theta, exponent);
+      const float cosine = cosf(angle), sine = turn * sinf(angle);
+      for (int64_t head = 0; head < from->shape[2]; ++head) {
+        const int64_t source = plain_token_at(from, row, head) + i * from->stride[3];
+        const int64_t target = plain_token_at(to, row, head) + i * to->stride[3];
+        const float x1 = plain_load(from, source);
+        const float x2 = plain_load(from, source + half * from->stride[3]);
+        plain_store(to, target, x1 * cosine - x2 * sine);
+        plain_store(to, target + half * to->stride[3], x2 * cosine + x1 * sine);
       }
+    }
+    for (int64_t head = 0; head < from->shape[2]; ++head) {
+      const int64_t source = plain_token_at(from, row, head);
+      const int64_t target = plain_token_at(to, row, head);
       for (int64_t i = rotary_dim; i < from->shape[3]; ++i) {
         plain_store(to, target + i * to->stride[3], plain_load(from, source + i * from->stride[3]));
       }
@@ -85,22 +81,17 @@ static void rotate(const packproof_tensor* from, const packproof_tensor* to,
   }
 }
 
-packproof_status plain_rope_fwd(const void* arguments, void* workspace, size_t workspace_bytes,
-                                void* stream, packproof_message* message) {
+static void rope_fwd(const void* arguments, void* workspace) {
   const ForwardArgs* a = arguments;
-  const plain_check check = examine_fwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   rotate(&a->x, &a->output, &a->position_ids, a->theta, a->rotary_dim, 1.0f);
-  return PACKPROOF_OK;
 }
 
-packproof_status plain_rope_bwd(const void* arguments, void* workspace, size_t workspace_bytes,
-                                void* stream, packproof_message* message) {
+static void rope_bwd(const void* arguments, void* workspace) {
   const BackwardArgs* a = arguments;
-  const plain_check check = examine_bwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   rotate(&a->d_output, &a->d_x, &a->position_ids, a->theta, a->rotary_dim, -1.0f);
-  return PACKPROOF_OK;
 }
+
+const plain_row plain_rope_fwd = {examine_fwd, NULL, rope_fwd};
+const plain_row plain_rope_bwd = {examine_bwd, NULL, rope_bwd};

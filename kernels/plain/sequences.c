@@ -64,6 +64,21 @@ void plain_check_packing(plain_check* check, const packproof_packing* packing, i
   }
 }
 
+int64_t plain_slot(const packproof_tensor* indices, int64_t n) {
+  return plain_present(indices) ? ((const int32_t*)indices->data)[n * indices->stride[0]] : n;
+}
+
+/* A slot that two rows have, or -1. */
+static int64_t repeated_slot(const packproof_tensor* indices, int64_t num_rows) {
+  for (int64_t n = 0; n < num_rows; ++n) {
+    const int64_t slot = plain_slot(indices, n);
+    for (int64_t before = 0; before < n && slot >= 0; ++before) {
+      if (plain_slot(indices, before) == slot) return slot;
+    }
+  }
+  return -1;
+}
+
 void plain_check_slots(plain_check* check, const packproof_tensor* indices, int64_t num_rows,
                        int64_t num_slots) {
   if (check->status != PACKPROOF_OK) return;
@@ -75,21 +90,23 @@ void plain_check_slots(plain_check* check, const packproof_tensor* indices, int6
     }
     return;
   }
-  const int32_t* slots = indices->data;
   for (int64_t n = 0; n < num_rows; ++n) {
-    const int32_t slot = slots[n * indices->stride[0]];
-    if (slot < -1 || slot >= num_slots) {
-      plain_refuse(check, "expected state_indices of -1 or a slot below %lld, found %d at row %lld",
-                   (long long)num_slots, slot, (long long)n);
-      return;
-    }
-    for (int64_t before = 0; before < n && slot >= 0; ++before) {
-      if (slots[before * indices->stride[0]] != slot) continue;
-      plain_refuse(check, "expected every slot at most once in state_indices, found slot %d twice",
-                   slot);
-      return;
-    }
+    const int64_t slot = plain_slot(indices, n);
+    if (slot >= -1 && slot < num_slots) continue;
+    plain_refuse(check, "expected state_indices of -1 or a slot below %lld, found %lld at row %lld",
+                 (long long)num_slots, (long long)slot, (long long)n);
+    return;
   }
+  const int64_t repeated = repeated_slot(indices, num_rows);
+  if (repeated >= 0) {
+    plain_refuse(check, "expected every slot at most once in state_indices, found slot %lld twice",
+                 (long long)repeated);
+  }
+}
+
+void plain_check_sequences(plain_check* check, const packproof_packing* packing) {
+  if (check->status != PACKPROOF_OK || plain_has_sequences(packing)) return;
+  plain_refuse(check, "expected seq_idx that defines sequences, found other ids");
 }
 
 int plain_has_sequences(const packproof_packing* packing) {

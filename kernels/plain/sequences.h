@@ -7,6 +7,9 @@
 /* Whether a checked packing defines sequences: ids that jump back or lie beyond num_seqs do not. */
 int plain_has_sequences(const packproof_packing* packing);
 
+/* The pool's slot of row n: by checked state_indices, n where they are absent; -1 for none. */
+int64_t plain_slot(const packproof_tensor* indices, int64_t n);
+
 /* Row where sequence n begins, for n in 0..num_seqs (the end of the last one), into
  * boundaries[num_seqs + 1]. Rows of a dense call are numbered through the batch. */
 void plain_fill_boundaries(const packproof_packing* packing, int64_t row_length,

@@ -8,10 +8,10 @@
 typedef packproof_swiglu_fwd_args ForwardArgs;
 typedef packproof_swiglu_bwd_args BackwardArgs;
 
-static plain_check examine_fwd(const ForwardArgs* a) {
+static plain_check examine_fwd(const void* arguments) {
+  const ForwardArgs* a = arguments;
   plain_check check = plain_check_of("swiglu", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "gate", &a->gate, 2))
-    return check;
+  if (!plain_check_leading(&check, "gate", &a->gate, 2)) return check;
   const int64_t R = a->gate.shape[0], D = a->gate.shape[1];
   const plain_operand operands[] = {
       {"gate", &a->gate, PLAIN_INPUT, a->gate.dtype, 2, {R, D}},
@@ -22,10 +22,10 @@ static plain_check examine_fwd(const ForwardArgs* a) {
   return check;
 }
 
-static plain_check examine_bwd(const BackwardArgs* a) {
+static plain_check examine_bwd(const void* arguments) {
+  const BackwardArgs* a = arguments;
   plain_check check = plain_check_of("swiglu backward", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "gate", &a->gate, 2))
-    return check;
+  if (!plain_check_leading(&check, "gate", &a->gate, 2)) return check;
   const int64_t R = a->gate.shape[0], D = a->gate.shape[1];
   const plain_operand operands[] = {
       {"gate", &a->gate, PLAIN_INPUT, a->gate.dtype, 2, {R, D}},
@@ -38,22 +38,9 @@ static plain_check examine_bwd(const BackwardArgs* a) {
   return check;
 }
 
-const char* plain_swiglu_fwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_fwd(arguments).unsupported;
-}
-
-const char* plain_swiglu_bwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine_bwd(arguments).unsupported;
-}
-
-packproof_status plain_swiglu_fwd(const void* arguments, void* workspace, size_t workspace_bytes,
-                                  void* stream, packproof_message* message) {
+static void swiglu_fwd(const void* arguments, void* workspace) {
   const ForwardArgs* a = arguments;
-  const plain_check check = examine_fwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   for (int64_t row = 0; row < a->gate.shape[0]; ++row) {
     for (int64_t i = 0; i < a->gate.shape[1]; ++i) {
       const float gate = plain_load(&a->gate, plain_at(&a->gate, row, i));
@@ -61,15 +48,11 @@ packproof_status plain_swiglu_fwd(const void* arguments, void* workspace, size_t
       plain_store(&a->output, plain_at(&a->output, row, i), plain_silu(gate) * up);
     }
   }
-  return PACKPROOF_OK;
 }
 
-packproof_status plain_swiglu_bwd(const void* arguments, void* workspace, size_t workspace_bytes,
-                                  void* stream, packproof_message* message) {
+static void swiglu_bwd(const void* arguments, void* workspace) {
   const BackwardArgs* a = arguments;
-  const plain_check check = examine_bwd(a);
-  (void)workspace, (void)workspace_bytes, (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
+  (void)workspace;
   for (int64_t row = 0; row < a->gate.shape[0]; ++row) {
     for (int64_t i = 0; i < a->gate.shape[1]; ++i) {
       const float gate = plain_load(&a->gate, plain_at(&a->gate, row, i));
@@ -83,5 +66,7 @@ packproof_status plain_swiglu_bwd(const void* arguments, void* workspace, size_t
       }
     }
   }
-  return PACKPROOF_OK;
 }
+
+const plain_row plain_swiglu_fwd = {examine_fwd, NULL, swiglu_fwd};
+const plain_row plain_swiglu_bwd = {examine_bwd, NULL, swiglu_bwd};

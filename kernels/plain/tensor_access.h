@@ -43,6 +43,11 @@ static inline int64_t plain_token(const packproof_tensor* tensor, int64_t row) {
   return plain_at(tensor, row / tensor->shape[1], row % tensor->shape[1]);
 }
 
+/* Element 0 of a head, or a channel, of row r of a token tensor. */
+static inline int64_t plain_token_at(const packproof_tensor* tensor, int64_t row, int64_t i) {
+  return plain_token(tensor, row) + i * tensor->stride[2];
+}
+
 /* A run of `count` elements along an axis, from an offset, to or from contiguous floats. */
 static inline void plain_load_run(const packproof_tensor* tensor, int64_t offset, int axis,
                                   int64_t count, float* to) {

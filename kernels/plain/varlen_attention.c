@@ -55,10 +55,10 @@ float plain_attention_weights(const plain_attention* attention, int64_t begin, i
   return largest + logf(sum);
 }
 
-static plain_check examine(const Args* a) {
+static plain_check examine(const void* arguments) {
+  const Args* a = arguments;
   plain_check check = plain_check_of("varlen_attention", a->struct_size, sizeof *a);
-  if (check.status != PACKPROOF_OK || !plain_check_leading(&check, "q", &a->q, 4) ||
-      !plain_check_leading(&check, "k", &a->k, 4)) {
+  if (!plain_check_leading(&check, "q", &a->q, 4) || !plain_check_leading(&check, "k", &a->k, 4)) {
     return check;
   }
   const plain_attention attention = plain_attention_of(&a->q, &a->k, &a->v, a->scale);
@@ -75,35 +75,19 @@ static plain_check examine(const Args* a) {
   plain_attention_check(&check, &attention);
   plain_check_packing(&check, &a->packing, B, T);
   plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
-  if (check.status == PACKPROOF_OK && !plain_has_sequences(&a->packing)) {
-    plain_refuse(&check, "expected seq_idx that defines sequences, found other ids");
-  }
+  plain_check_sequences(&check, &a->packing);
   return check;
 }
 
-const char* plain_varlen_attention_fwd_unsupported(const void* arguments, int32_t sm) {
-  (void)sm;
-  return examine(arguments).unsupported;
-}
-
 /* Boundaries, then floats: a query, a key (values too), an output row, weights of every key. */
-size_t plain_varlen_attention_fwd_workspace(const void* arguments) {
+static size_t varlen_attention_fwd_workspace(const void* arguments) {
   const Args* a = arguments;
-  if (examine(a).status != PACKPROOF_OK) return 0;
   return (size_t)(a->packing.num_seqs + 1) * sizeof(int64_t) +
          (size_t)(3 * a->q.shape[3] + a->q.shape[1]) * sizeof(float);
 }
 
-packproof_status plain_varlen_attention_fwd(const void* arguments, void* workspace,
-                                            size_t workspace_bytes, void* stream,
-                                            packproof_message* message) {
+static void varlen_attention_fwd(const void* arguments, void* workspace) {
   const Args* a = arguments;
-  plain_check check = examine(a);
-  plain_check_workspace(&check, workspace, workspace_bytes,
-                        plain_varlen_attention_fwd_workspace(arguments));
-  (void)stream;
-  if (check.status != PACKPROOF_OK) return plain_report(&check, message);
-
   const plain_attention attention = plain_attention_of(&a->q, &a->k, &a->v, a->scale);
   const int64_t dim = attention.dim;
   int64_t* boundaries = workspace;
@@ -128,5 +112,7 @@ packproof_status plain_varlen_attention_fwd(const void* arguments, void* workspa
       }
     }
   }
-  return PACKPROOF_OK;
 }
+
+const plain_row plain_varlen_attention_fwd = {examine, varlen_attention_fwd_workspace,
+                                              varlen_attention_fwd};
