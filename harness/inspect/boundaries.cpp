@@ -51,22 +51,20 @@ BoundaryView of_ids(const Batch& batch, int64_t tokens) {
   return view;
 }
 
-std::vector<int64_t> lengths_between(const std::vector<int64_t>& begins, int64_t tokens) {
+std::vector<int64_t> lengths_between(const std::vector<int64_t>& cu_seqlens) {
   std::vector<int64_t> lengths;
-  for (std::size_t i = 0; i < begins.size(); ++i) {
-    lengths.push_back((i + 1 < begins.size() ? begins[i + 1] : tokens) - begins[i]);
+  for (std::size_t i = 0; i + 1 < cu_seqlens.size(); ++i) {
+    lengths.push_back(cu_seqlens[i + 1] - cu_seqlens[i]);
   }
   return lengths;
 }
 
-/// Where `starts(t)` holds, a sequence starts; token 0 always does.
-template <typename Starts>
-std::vector<int64_t> lengths_where(int64_t tokens, Starts starts) {
-  std::vector<int64_t> begins;
-  for (int64_t t = 0; t < tokens; ++t) {
-    if (t == 0 || starts(t)) begins.push_back(t);
-  }
-  return lengths_between(begins, tokens);
+/// Of sequences numbered from 0 row by row; one sequence when the rule saw no boundary.
+std::vector<int64_t> lengths_of_index(const std::vector<int64_t>& index, int64_t tokens) {
+  if (index.empty()) return {tokens};
+  std::vector<int64_t> lengths(static_cast<std::size_t>(index.back() + 1), 0);
+  for (const int64_t sequence : index) ++lengths[static_cast<std::size_t>(sequence)];
+  return lengths;
 }
 
 /// The text row of position_ids: [B, L], or the first of four rows [4, B, L]; three rows have none.
@@ -97,13 +95,14 @@ void read_positions(const Batch& batch, int64_t tokens, BatchBoundaries& result)
     result.mask_rule.remark = result.flash_rule.remark = result.zero_rule.remark = remark;
     return;
   }
-  const std::vector<int64_t>& p = *positions;
-  const int64_t least = *std::ranges::min_element(p);
-  const auto at = [&](int64_t t) { return p[static_cast<std::size_t>(t)]; };
-  result.mask_rule.lengths =
-      lengths_where(tokens, [&](int64_t t) { return at(t) - at(t - 1) != 1; });
-  result.flash_rule.lengths = lengths_where(tokens, [&](int64_t t) { return at(t) == least; });
-  result.zero_rule.lengths = lengths_where(tokens, [&](int64_t t) { return at(t) == 0; });
+  result.mask_rule.lengths = lengths_of_index(mask_rule_sequence_index(*positions), tokens);
+  result.flash_rule.lengths = lengths_between(flash_rule_cu_seqlens(*positions));
+  const int64_t least = *std::ranges::min_element(*positions);
+  if (positions->front() != least) {
+    result.flash_rule.remark = "tokens before the first boundary belong to no sequence";
+  }
+  // Before 5.15 the fallback looked for zeros: the same where they are the least positions.
+  result.zero_rule.lengths = least == 0 ? *result.flash_rule.lengths : std::vector<int64_t>{tokens};
 }
 
 bool says_several(const BoundaryView& view) {

@@ -68,8 +68,10 @@ std::string inspection_text(const Inspection& inspection) {
   add_list("wrong", inspection.problems, text);
   add_list("to do", inspection.remedies, text);
   add_list("notes", inspection.notes, text);
-  return text +
-         (inspection.safe() ? "\nOK for delta-net models\n" : "\nUNSAFE for delta-net models\n");
+  return text + (inspection.safe() ? "\nOK for delta-net models with the fla and causal_conv1d "
+                                     "kernels, transformers 5.9 and "
+                                     "later\n"
+                                   : "\nUNSAFE for delta-net models\n");
 }
 
 }  // namespace packproof
