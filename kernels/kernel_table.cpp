@@ -40,7 +40,7 @@ size_t no_workspace(const void*) { return 0; }
 template <typename Args, ArgumentCheck (*kCheck)(const Args&)>
 constexpr packproof_kernel forward_row(
     packproof_op op, const char* variant, decltype(packproof_kernel::launch) launch,
-    decltype(packproof_kernel::workspace_size) workspace = &no_workspace) {
+    decltype(packproof_kernel::workspace_size) workspace = &no_workspace, uint32_t dtypes = 0) {
   return {.struct_size = sizeof(packproof_kernel),
           .op = op,
           .direction = PACKPROOF_FORWARD,
@@ -49,7 +49,7 @@ constexpr packproof_kernel forward_row(
           .workspace_size = workspace,
           .launch = launch,
           .device_metadata = PACKPROOF_CONTENTS_UNCHECKED,
-          .reserved = 0};
+          .dtypes = dtypes};
 }
 
 constexpr packproof_kernel kKernels[] = {
@@ -67,7 +67,8 @@ constexpr packproof_kernel kKernels[] = {
         launch_recurrent_gated_delta_rule_update_fwd),
     forward_row<packproof_gated_delta_rule_fwd_args, check_chunk_gated_delta_rule_fwd>(
         PACKPROOF_CHUNK_GATED_DELTA_RULE, "chunk_gated_delta_rule_fwd",
-        launch_chunk_gated_delta_rule_fwd, &chunk_gated_delta_rule_fwd_workspace),
+        launch_chunk_gated_delta_rule_fwd, &chunk_gated_delta_rule_fwd_workspace,
+        1U << PACKPROOF_F16 | 1U << PACKPROOF_BF16),
     forward_row<packproof_gated_rms_norm_fwd_args, check_gated_rms_norm_fwd>(
         PACKPROOF_GATED_RMS_NORM, "gated_rms_norm_fwd", launch_gated_rms_norm_fwd),
 };

@@ -1,6 +1,7 @@
 #include "harness/candidate/capability.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace packproof {
 namespace {
@@ -45,6 +46,21 @@ double Capability::unit_roundoff(DType dtype) const {
     if (declared.dtype == dtype) roundoff = std::max(roundoff, declared.unit_roundoff);
   }
   return roundoff;
+}
+
+DType Capability::case_dtype(uint64_t i) const {
+  std::vector<DType> known;
+  std::ranges::copy_if(dtypes, std::back_inserter(known), [](DType dtype) {
+    return dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16;
+  });
+  return known.empty() ? DType::kF32 : known[i % known.size()];
+}
+
+std::string Capability::beyond(DType dtype, const OpCall& call) const {
+  if (std::ranges::find(dtypes, dtype) == dtypes.end()) {
+    return std::string(name_of(dtype)) + " is not declared";
+  }
+  return beyond_limits(limits, call);
 }
 
 std::string beyond_limits(const CapabilityLimits& limits, const OpCall& call) {

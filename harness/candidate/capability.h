@@ -44,6 +44,13 @@ struct Capability {
 
   /// The declared roundoff of calls of `dtype`, 2^-24 without a declaration.
   double unit_roundoff(DType dtype) const;
+
+  /// The i-th declared dtype of those that cases have (f32, f16, bf16), in turn; f32 without one.
+  DType case_dtype(uint64_t i) const;
+
+  /// What of a call of `dtype` lies beyond the declaration, as a clause ("f32 is not declared",
+  /// "grouped heads are not declared: Hk = 1, Hv = 2"); empty when nothing does.
+  std::string beyond(DType dtype, const OpCall& call) const;
 };
 
 /// Which limit the call exceeds, as a clause ("grouped heads are not declared: Hk = 1, Hv = 2");

@@ -40,6 +40,19 @@ TEST(CapabilityLimits, NamesWhatLiesBeyond) {
   EXPECT_EQ(beyond_limits({.initial_state = false}, carried), "initial states are not declared");
 }
 
+TEST(Capability, DtypesAreDeclaredToo) {
+  const Capability capability{.dtypes = {DType::kF64, DType::kF16, DType::kBF16},
+                              .variants = {},
+                              .limits = {.grouped_heads = false}};
+  EXPECT_EQ(capability.beyond(DType::kF32, delta_rule_call(1, 1)), "f32 is not declared");
+  EXPECT_EQ(capability.beyond(DType::kF16, delta_rule_call(1, 1)), "");
+  EXPECT_EQ(capability.beyond(DType::kF16, delta_rule_call(1, 2)),
+            "grouped heads are not declared: Hk = 1, Hv = 2");
+  EXPECT_EQ(capability.case_dtype(0), DType::kF16);
+  EXPECT_EQ(capability.case_dtype(3), DType::kBF16);
+  EXPECT_EQ(Capability{}.case_dtype(1), DType::kF32);
+}
+
 TEST(Capability, RoundoffIsTheLargestDeclaredForTheDtype) {
   Capability capability;
   capability.approximations = {{DType::kF16, 0x1p-11, "a"}, {DType::kF32, 0x1p-12, "b"}};

@@ -18,6 +18,16 @@ namespace {
 
 constexpr const char* kUpstreamSuite = "transformers-45034";
 
+/// Lengths of the batches of fixtures/oracle/cases: one of every edge of chunk and convolution, many
+/// tiny ones, one long one among short ones.
+const std::map<std::string, std::vector<int64_t>>& oracle_batches() {
+  static const std::map<std::string, std::vector<int64_t>> batches{
+      {"edges", {1, 3, 4, 63, 64, 65, 2, 130}},
+      {"dust", {1, 1, 1, 5, 2, 1, 4, 1}},
+      {"imbalance", {1, 200, 3, 7}}};
+  return batches;
+}
+
 PlantedFault fault_from(const std::string& withheld) {
   if (withheld == "seq_idx") return PlantedFault::kWithholdSeqIdx;
   if (withheld == "cu_seqlens") return PlantedFault::kWithholdCuSeqlens;
@@ -46,9 +56,7 @@ Result<std::vector<CaseSpec>> cases_of(const RunArguments& arguments, const Cand
   PlanOptions options;
   options.size = arguments.suite == "ci" ? SuiteSize::kCi : SuiteSize::kSmoke;
   options.seed = arguments.seed;
-  options.offers = [&info](Op op, Direction direction) {
-    return info.find(op, direction) != nullptr;
-  };
+  options.offers = [&info](Op op, Direction direction) { return info.find(op, direction); };
   PACKPROOF_TRY(Plan plan, make_plan(options));
   return std::move(plan.cases);
 }
@@ -88,15 +96,16 @@ Result<std::vector<ModelRequest>> models_of(const RunArguments& arguments,
         std::chrono::milliseconds(static_cast<int64_t>(arguments.time_limit * 1000));
     if (!arguments.lens.empty()) request.spec.lens = arguments.lens;
     if (info.model_modes.empty() || arguments.model.empty()) {
-      if (!arguments.modes.empty()) {
-        return usage_error("--mode: expected a candidate that runs whole models, found " +
-                           info.name);
+      if (!arguments.modes.empty() || arguments.gradients) {
+        return usage_error(std::string(arguments.gradients ? "--gradients" : "--mode") +
+                           ": expected a candidate that runs whole models, found " + info.name);
       }
       models.push_back(std::move(request));
       continue;
     }
     std::vector<std::string> modes = arguments.modes;
     if (modes.empty()) modes.push_back(info.model_modes.front());
+    request.gradients = arguments.gradients;
     for (const std::string& mode : modes) {
       request.mode = mode;
       models.push_back(request);
@@ -136,7 +145,9 @@ void add_run(CLI::App& app, Body& body) {
   auto arguments = std::make_shared<RunArguments>();
   CLI::App* command =
       app.add_subcommand("run", "Judge kernels on a suite, on single cases, or inside a model");
-  command->add_option("--suite", arguments->suite, "smoke, ci or transformers-45034")
+  command
+      ->add_option("--suite", arguments->suite,
+                   "smoke (when nothing else is chosen), ci or transformers-45034")
       ->check(CLI::IsMember({"smoke", "ci", kUpstreamSuite}));
   add_candidate_options(*command, arguments->candidate);
   command->add_option("--case", arguments->case_lines, "Run this case line (may be repeated)");
@@ -168,6 +179,15 @@ void add_run(CLI::App& app, Body& body) {
   command->add_option("--lens", arguments->lens, "With --model: lengths of its sequences, 1,3,64")
       ->delimiter(',')
       ->check(CLI::NonNegativeNumber);
+  command
+      ->add_option_function<std::string>(
+          "--batch",
+          [arguments](const std::string& name) { arguments->lens = oracle_batches().at(name); },
+          "With --model: lengths of a batch of fixtures/oracle, edges, dust or imbalance")
+      ->check(CLI::IsMember({"edges", "dust", "imbalance"}))
+      ->excludes("--lens");
+  command->add_flag("--gradients", arguments->gradients,
+                    "With --mode: compare the gradients of the loss too");
   const std::map<std::string, DType> dtypes{
       {"f32", DType::kF32}, {"bf16", DType::kBF16}, {"f16", DType::kF16}};
   command->add_option("--dtype", arguments->dtype, "dtype of the ops inside a model (default f32)")
@@ -189,7 +209,7 @@ void add_run(CLI::App& app, Body& body) {
   command->callback([arguments, &body] {
     if (arguments->suite.empty() && arguments->case_lines.empty() && arguments->model.empty() &&
         arguments->ops.empty()) {
-      throw CLI::RequiredError("run: one of --suite, --op, --case, --model");
+      arguments->suite = "smoke";
     }
     if (arguments->resume && arguments->jsonl.empty()) {
       throw CLI::RequiresError("--resume", "--jsonl");

@@ -52,7 +52,7 @@ CaseResult run_case(const CaseSpec& spec, Candidate& candidate,
   result.variant = base.variant;
   const Capability* capability = candidate.info().find(spec.op, spec.direction);
   std::string undeclared =
-      capability == nullptr ? "" : beyond_limits(capability->limits, realised.call);
+      capability == nullptr ? "" : capability->beyond(spec.dtype, realised.call);
   if (base.status != CallStatus::kOk) {
     result.checks.push_back(base.status == CallStatus::kNotSupported || undeclared.empty()
                                 ? result_of_failed_call("call", base)

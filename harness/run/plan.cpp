@@ -52,28 +52,24 @@ std::vector<Target> targets_of(const PlanOptions& options) {
     for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
       const bool covered =
           direction == Direction::kForward && std::ranges::find(kSuiteOps, op) != kSuiteOps.end();
-      if (!covered && options.offers(op, direction)) targets.push_back({op, direction});
+      if (!covered && options.offers(op, direction) != nullptr) targets.push_back({op, direction});
     }
   }
   return targets;
 }
 
-/// Chunked rules exist for 16-bit tensors first, and many refuse others: every cell holds as many cases
-/// again in one of those dtypes.
-void add_sixteen_bit_cases(std::vector<CaseSpec>& cases) {
-  const std::size_t drawn = cases.size();
-  for (std::size_t i = 0; i < drawn; ++i) {
-    CaseSpec spec = cases[i];
-    const DType other = spec.seed % 2 == 0 ? DType::kBF16 : DType::kF16;
-    spec.dtype = spec.dtype == DType::kF32   ? other
-                 : spec.dtype == DType::kF16 ? DType::kBF16
-                                             : DType::kF16;
-    ++spec.seed;
-    cases.push_back(std::move(spec));
+/// Cases of dtypes that the candidate does not declare would be refused and leave their cell without a
+/// verdict: they get one that it declares.
+void choose_declared_dtypes(const Capability& capability, std::vector<CaseSpec>& cases) {
+  for (CaseSpec& spec : cases) {
+    if (std::ranges::find(capability.dtypes, spec.dtype) == capability.dtypes.end()) {
+      spec.dtype = capability.case_dtype(spec.seed);
+    }
   }
 }
 
-Status add_cells(Op op, Direction direction, const Sizes& sizes, uint64_t& cell_seed, Plan& plan) {
+Status add_cells(Op op, Direction direction, const Capability* capability, const Sizes& sizes,
+                 uint64_t& cell_seed, Plan& plan) {
   const std::span<const GateRegime> gates =
       has_gates(op) ? all_gate_regimes() : std::span<const GateRegime>(kNoGates);
   for (const LayoutClass layout : all_layout_classes()) {
@@ -90,7 +86,7 @@ Status add_cells(Op op, Direction direction, const Sizes& sizes, uint64_t& cell_
       // Execution on the host costs microseconds per token and head: cells stay cheap.
       request.max_work = int64_t{1} << 21;
       std::vector<CaseSpec> cases = draw_cases(request);
-      if (op == Op::kChunkGatedDeltaRule) add_sixteen_bit_cases(cases);
+      if (capability != nullptr) choose_declared_dtypes(*capability, cases);
       Cell cell{op, direction, layout, gate, static_cast<int64_t>(cases.size())};
       if (cases.empty()) {
         return Error{Code::kNothingRan, "no case could be drawn for the cell " + cell_text(cell)};
@@ -112,7 +108,9 @@ Result<Plan> make_plan(const PlanOptions& options) {
   Plan plan;
   uint64_t cell_seed = options.seed;
   for (const auto& [op, direction] : targets_of(options)) {
-    PACKPROOF_CHECK_OK(add_cells(op, direction, sizes_of(options.size), cell_seed, plan));
+    const Capability* capability = options.offers ? options.offers(op, direction) : nullptr;
+    PACKPROOF_CHECK_OK(
+        add_cells(op, direction, capability, sizes_of(options.size), cell_seed, plan));
   }
   return plan;
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include "harness/candidate/capability.h"
 #include "harness/core/case_spec.h"
 #include "harness/core/result.h"
 
@@ -33,7 +34,7 @@ struct PlanOptions {
   uint64_t seed = 1;
   /// What the candidate offers beyond the forward ops that every suite covers: those ops and
   /// directions get cells of their own.
-  std::function<bool(Op, Direction)> offers;
+  std::function<const Capability*(Op, Direction)> offers;
 };
 
 /// Ops whose forward direction every suite covers.

@@ -40,18 +40,6 @@ Result<CaseSpec> with_fields(const CaseSpec& spec,
   return parse_case(line);
 }
 
-/// The i-th dtype of those that both the capability and cases know.
-DType dtype_for(const Capability& capability, int64_t i) {
-  std::vector<DType> known;
-  for (const DType dtype : capability.dtypes) {
-    if (dtype == DType::kF32 || dtype == DType::kF16 || dtype == DType::kBF16) {
-      known.push_back(dtype);
-    }
-  }
-  if (known.empty()) return DType::kF32;
-  return known[static_cast<std::size_t>(i) % known.size()];
-}
-
 Status add_cases(const RandomPlanOptions& options, const Capability& capability,
                  std::vector<CaseSpec>& cases) {
   const std::map<std::string, std::string> fixed = words_of(options.fixed);
@@ -64,7 +52,8 @@ Status add_cases(const RandomPlanOptions& options, const Capability& capability,
     request.ops = {capability.op};
     request.direction = capability.direction;
     request.layout = layouts[choice % layouts.size()];
-    request.gate = gates[choice % gates.size()];
+    // Shifted after every round, so that every layout meets every gate.
+    request.gate = gates[(choice + choice / layouts.size()) % gates.size()];
     request.seed = options.seed * 1000003 + static_cast<uint64_t>(turn);
     request.max_tokens = options.max_tokens;
     request.max_work = kMaxWork;
@@ -74,7 +63,8 @@ Status add_cases(const RandomPlanOptions& options, const Capability& capability,
     }
     for (CaseSpec& spec : drawn) {
       // Shifted after every round of the gates, or even gates would never meet odd dtypes.
-      spec.dtype = dtype_for(capability, made + made / static_cast<int64_t>(gates.size()));
+      spec.dtype = capability.case_dtype(static_cast<uint64_t>(made) +
+                                         static_cast<uint64_t>(made) / gates.size());
       PACKPROOF_TRY(CaseSpec chosen, with_fields(spec, fixed));
       cases.push_back(std::move(chosen));
       ++made;

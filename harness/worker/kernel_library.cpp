@@ -29,6 +29,14 @@ static_assert(static_cast<int>(Op::kChunkGatedDeltaRule) == PACKPROOF_CHUNK_GATE
 static_assert(static_cast<int>(Op::kDeltaRuleGate) == PACKPROOF_DELTA_RULE_GATE);
 static_assert(static_cast<int>(Direction::kBackward) == PACKPROOF_BACKWARD);
 
+static_assert(static_cast<int>(DType::kF16) == PACKPROOF_F16);
+static_assert(static_cast<int>(DType::kBF16) == PACKPROOF_BF16);
+
+/// A row that lists no storage types takes all.
+bool takes(const packproof_kernel& kernel, DType dtype) {
+  return kernel.dtypes == 0 || (kernel.dtypes >> static_cast<int>(dtype) & 1U) != 0;
+}
+
 /// What is wrong with one row, or empty.
 std::string row_problem(const packproof_kernel& kernel) {
   if (kernel.op < 0 || kernel.op > PACKPROOF_SWIGLU) {
@@ -172,16 +180,16 @@ CandidateInfo KernelLibrary::info() const {
         "of the process; packproof put it back");
   }
   for (const packproof_kernel* row : rows_) {
-    const auto known = std::ranges::find_if(info.capabilities, [row](const Capability& capability) {
+    auto known = std::ranges::find_if(info.capabilities, [row](const Capability& capability) {
       return capability.op == op_of(*row) && capability.direction == direction_of(*row);
     });
-    if (known != info.capabilities.end()) {
-      known->variants.emplace_back(row->variant);
-    } else {
-      info.capabilities.push_back({op_of(*row),
-                                   direction_of(*row),
-                                   {DType::kF32, DType::kF16, DType::kBF16},
-                                   {row->variant}});
+    if (known == info.capabilities.end()) {
+      known = info.capabilities.insert(known, {op_of(*row), direction_of(*row), {}, {}});
+    }
+    known->variants.emplace_back(row->variant);
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {
+      const bool listed = std::ranges::find(known->dtypes, dtype) != known->dtypes.end();
+      if (takes(*row, dtype) && !listed) known->dtypes.push_back(dtype);
     }
   }
   return info;

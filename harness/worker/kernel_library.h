@@ -38,8 +38,8 @@ class KernelLibrary {
   /// Loading left the floating-point control word changed (it was put back).
   bool changed_float_mode() const { return changed_float_mode_; }
 
-  /// What the library says of itself. Capabilities list every floating dtype: a row refuses by
-  /// unsupported_reason, call by call.
+  /// What the library says of itself. Capabilities list the dtypes that the rows of an op take; shapes
+  /// and options a row refuses by unsupported_reason, call by call.
   CandidateInfo info() const;
 
  private:

@@ -52,9 +52,10 @@ static packproof_status launch(const void* arguments, void* workspace, size_t wo
 }
 
 const packproof_library* packproof_kernel_library(void) {
-  static const packproof_kernel kernels[] = {
-      {sizeof(packproof_kernel), PACKPROOF_CAUSAL_CONV1D, PACKPROOF_FORWARD, "vendor",
-       unsupported_reason, workspace_size, launch, PACKPROOF_CONTENTS_UNCHECKED, 0}};
+  static const packproof_kernel kernels[] = {{sizeof(packproof_kernel), PACKPROOF_CAUSAL_CONV1D,
+                                              PACKPROOF_FORWARD, "vendor", unsupported_reason,
+                                              workspace_size, launch, PACKPROOF_CONTENTS_UNCHECKED,
+                                              1u << PACKPROOF_F32}};
   static const packproof_library library = {.struct_size = sizeof(packproof_library),
                                             .abi_version = PACKPROOF_ABI_VERSION,
                                             .device = PACKPROOF_DEVICE_HOST,

@@ -355,7 +355,7 @@ typedef struct packproof_kernel {
   packproof_status (*launch)(const void* args, void* workspace, size_t workspace_bytes,
                              void* stream, packproof_message* message);
   int32_t device_metadata; /* packproof_device_metadata */
-  int32_t reserved;
+  uint32_t dtypes; /* 1 << packproof_dtype for each storage type that the row takes; 0: every one. */
 } packproof_kernel;
 
 typedef struct packproof_library {
