@@ -82,6 +82,10 @@ class FaultContext {
 
 CallResult run_call(const KernelLibrary& library, Device& device, const CallRequest& request) {
   const OpCall& call = request.call;
+  if (request.options.repeats < 1) {
+    return refusal(CallStatus::kInvalidArgument, "repeats: expected at least 1, found " +
+                                                     std::to_string(request.options.repeats));
+  }
   Result<CallBuffers> buffers = CallBuffers::make(device, call, request.options);
   if (!buffers.ok()) return refusal(buffers.error());
   const Result<ArgumentBlock> arguments = bind_arguments(call, *buffers);
