@@ -3,23 +3,8 @@
 #include "harness/oracle/compare.h"
 #include "harness/oracle/emulated_budget.h"
 
-#include <optional>
-
 namespace packproof {
 namespace {
-
-/// The precision of the factors of the op's matrix products; none for an op that has no such form.
-std::optional<reference::EmulatedPrecision> factors_of(const OpCall& call) {
-  if (call.op != Op::kChunkGatedDeltaRule) return std::nullopt;
-  switch (call.input("q").dtype()) {
-    case DType::kBF16:
-      return reference::EmulatedPrecision::kBFloat16;
-    case DType::kF16:
-      return reference::EmulatedPrecision::kFloat16;
-    default:
-      return std::nullopt;
-  }
-}
 
 /// Heads in a row of an output: [B, T, H, ..] and [N, H, ..]; gradients shared by all tokens have none.
 int64_t heads_of(const OpCall& call, const std::string& name, const Tensor& output) {
@@ -37,6 +22,18 @@ Tensor scaled(const Tensor& bound, double factor) {
 }
 
 }  // namespace
+
+std::optional<reference::EmulatedPrecision> factors_of(const OpCall& call) {
+  if (call.op != Op::kChunkGatedDeltaRule) return std::nullopt;
+  switch (call.input("q").dtype()) {
+    case DType::kBF16:
+      return reference::EmulatedPrecision::kBFloat16;
+    case DType::kF16:
+      return reference::EmulatedPrecision::kFloat16;
+    default:
+      return std::nullopt;
+  }
+}
 
 Result<TensorMap> error_budgets(const OpCall& call, const reference::OpResult& expected,
                                 const std::map<std::string, RowMap>& rows,

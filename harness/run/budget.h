@@ -6,11 +6,16 @@
 #include "reference/reference.h"
 
 #include <map>
+#include <optional>
 #include <string>
 
 namespace packproof {
 
 inline constexpr double kFloat32Roundoff = 0x1p-24;
+
+/// The precision of the factors of the call's matrix products; none for an op or dtype that has no
+/// such form.
+std::optional<reference::EmulatedPrecision> factors_of(const OpCall& call);
 
 /// Absolute error allowed per element of every output of a call, f64 (harness/oracle/README.md): a
 /// bound on float32 evaluation, or, where a kernel's matrix products have 16-bit factors, a multiple

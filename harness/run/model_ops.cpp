@@ -241,10 +241,8 @@ reference::OpHook ModelOps::emulating() {
   return [this](const reference::OpSite& site) -> Result<TensorMap> {
     const OpCall call = rounded(site.call);
     TensorMap values;
-    if (call.op == Op::kChunkGatedDeltaRule) {
-      PACKPROOF_TRY(values, reference_.emulate(call, dtype_ == DType::kBF16
-                                                         ? reference::EmulatedPrecision::kBFloat16
-                                                         : reference::EmulatedPrecision::kFloat16));
+    if (const auto factors = factors_of(call)) {
+      PACKPROOF_TRY(values, reference_.emulate(call, *factors));
     } else {
       PACKPROOF_TRY(reference::OpResult expected, reference_.evaluate(call));
       values = std::move(expected.outputs);
