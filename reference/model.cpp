@@ -1,5 +1,6 @@
 #include "reference/model.h"
 
+#include "harness/core/random_stream.h"
 #include "reference/aten_tensor.h"
 #include "reference/decoder.h"
 #include "reference/loss.h"
@@ -98,6 +99,23 @@ class TextModel final : public Model {
         result.gradients[name] = from_aten(gradient);
       }
       return result;
+    });
+  }
+
+  Result<std::unique_ptr<Model>> perturbed(double deviation, uint64_t seed) const override {
+    return guarded([&]() -> Result<std::unique_ptr<Model>> {
+      Parameters parameters;
+      for (const auto& [name, tensor] : parameters_) {
+        at::Tensor factors = at::empty(tensor.sizes(), at::kDouble);
+        const RandomStream stream(seed, name);
+        double* const values = factors.data_ptr<double>();
+        for (int64_t i = 0; i < factors.numel(); ++i) {
+          values[i] = 1.0 + deviation * stream.at(i).normal();
+        }
+        parameters[name] = tensor * factors;
+      }
+      return std::unique_ptr<Model>(
+          std::make_unique<TextModel>(config_, std::move(parameters), form_));
     });
   }
 

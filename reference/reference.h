@@ -103,6 +103,14 @@ class Model {
   enum class GradientMethod { kAutograd, kDerived };
   virtual Result<LossResult> loss_and_gradients(const ModelBatch& batch, const Tensor& labels,
                                                 GradientMethod method) const = 0;
+
+  /// A copy whose every parameter element is multiplied by 1 + `deviation` times a standard normal
+  /// number drawn by `seed`: running it shows what roundings of that relative size do to a result.
+  virtual Result<std::unique_ptr<Model>> perturbed(double deviation, uint64_t seed) const {
+    (void)deviation;
+    (void)seed;
+    return internal_error("expected a model that can be perturbed, found one that cannot");
+  }
 };
 
 /// How random weights are drawn.
