@@ -68,8 +68,9 @@ struct CallResult {
 struct ModelCall {
   std::string folder;
   DType dtype = DType::kF32;
-  std::string mode;  ///< Which metadata the model receives: PROTOCOL.md, model_forward.
-  TensorMap inputs;  ///< input_ids i64 [1, T], cu_seqlens i64 [N + 1].
+  std::string mode;        ///< Which metadata the model receives: PROTOCOL.md, model_forward.
+  TensorMap inputs;        ///< input_ids i64 [1, T], cu_seqlens i64 [N + 1].
+  bool gradients = false;  ///< Asks for the gradients of the loss too.
 };
 
 /// Anything that can be judged. Every check goes through this interface.
@@ -82,7 +83,8 @@ class Candidate {
   virtual CallResult call(const OpCall& call, const CallOptions& options) = 0;
 
   /// Rows of valid tokens in packed order: logits [T, vocabulary], hidden_states.LL [T, D] from the
-  /// embeddings on, loss [1] if there is one; f32.
+  /// embeddings on, loss [1] if there is one; when asked, the loss's gradients: grad_inputs_embeds
+  /// [T, D] and grad.NAME of every parameter by its checkpoint name; f32.
   virtual CallResult forward_model(const ModelCall& call, const CallOptions& options);
 };
 

@@ -78,6 +78,7 @@ OutgoingFrame encode_model_call(uint64_t id, const ModelCall& call, const CallOp
                          {"folder", call.folder},
                          {"dtype", name_of(call.dtype)},
                          {"mode", call.mode},
+                         {"gradients", call.gradients},
                          {"inputs", append_tensors(call.inputs, frame)},
                          {"time_limit_ms", options.time_limit.count()}});
   return frame;

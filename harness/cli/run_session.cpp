@@ -163,6 +163,7 @@ Status RunSession::run_models(const std::vector<ModelRequest>& requests) {
                                 .lens = request.spec.lens,
                                 .mode = request.mode,
                                 .dtype = request.spec.dtype,
+                                .gradients = request.gradients,
                                 .seed = request.spec.seed,
                                 .time_limit = kCallsPerModel * request.spec.time_limit};
       if (done_.contains(stack_check_id(spec))) continue;

@@ -29,6 +29,7 @@ struct RunArguments {
   std::string withheld;
   std::vector<std::string> modes;  ///< Of a candidate that runs whole models.
   std::vector<int64_t> lens;
+  bool gradients = false;  ///< Of the loss of a whole model.
   std::vector<std::string> checks;
   std::vector<Op> ops;
   std::vector<Direction> directions;
@@ -50,6 +51,7 @@ struct ModelRequest {
   std::string folder;  ///< Empty: the small random model.
   ModelCheckSpec spec;
   std::string mode;  ///< Of a candidate that runs whole models; empty: its ops are judged.
+  bool gradients = false;
 };
 
 /// One run: its candidate, its reports as they grow, and its end.

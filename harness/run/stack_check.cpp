@@ -3,6 +3,8 @@
 #include "harness/run/judge.h"
 #include "harness/run/model_check.h"
 #include "harness/run/model_run.h"
+#include "harness/run/stack_gradients.h"
+#include "harness/run/stack_limits.h"
 
 #include <algorithm>
 #include <array>
@@ -12,36 +14,6 @@
 namespace packproof {
 namespace {
 
-// An op sums at most K <= 256 products, whose roundings add up like a random walk: sqrt(256) of
-// them, against the one rounding that the emulated model makes at every op's inputs and outputs.
-// The library rounds as often between the ops (projections, norms, feed-forward): twice that.
-constexpr double kLibraryNoiseFactor = 2.0 * 16.0;
-
-// Differences of the double-precision parts: sums over up to 10^4 terms in another order.
-constexpr double kDoubleNoise = 1e-10;
-
-/// Relative 2-norm of the difference of row `row`.
-double row_distance(const Tensor& a, const Tensor& b, int64_t row) {
-  const int64_t width = a.dim(1);
-  double difference = 0.0;
-  double size = 0.0;
-  for (int64_t i = row * width; i < (row + 1) * width; ++i) {
-    const double delta = a.at(i) - b.at(i);
-    difference += delta * delta;
-    size += b.at(i) * b.at(i);
-  }
-  return std::sqrt(difference) / std::max(std::sqrt(size), 1e-300);
-}
-
-double largest_distance(const Tensor& a, const Tensor& b) {
-  double largest = 0.0;
-  for (int64_t row = 0; row < a.dim(0); ++row) {
-    const double distance = row_distance(a, b, row);
-    if (!(distance <= largest)) largest = distance;
-  }
-  return largest;
-}
-
 struct Wrong {
   int64_t layer = -1;  ///< -1: the embeddings.
   int64_t row = -1;
@@ -49,16 +21,10 @@ struct Wrong {
   double limit = 0.0;
 };
 
-/// Limits per entry of `hidden_states` and for |delta logprob|.
-struct Limits {
-  std::vector<double> hidden;
-  double delta_logprob = 0.0;
-};
-
 struct Sides {
   const Packing& packing;
   const ModelRun& truth;
-  const Limits& limits;
+  const StackLimits& limits;
 };
 
 std::optional<Wrong> first_wrong(const Sides& sides, const ModelRun& got, double& worst_share) {
@@ -72,12 +38,6 @@ std::optional<Wrong> first_wrong(const Sides& sides, const ModelRun& got, double
     }
   }
   return std::nullopt;
-}
-
-std::string place_of(const Packing& packing, int64_t row) {
-  int64_t n = 0;
-  while (packing.begin(n) + packing.length(n) <= row) ++n;
-  return "sequence " + std::to_string(n) + ", token " + std::to_string(row - packing.begin(n));
 }
 
 struct Leak {
@@ -144,70 +104,38 @@ Result<ModelRun> run_of(const TensorMap& outputs, const ModelRun& truth) {
 
 CheckResult judge_logits(const Sides& sides, const ModelRun& got, const StackCheckSpec& spec) {
   CheckResult result{.check = "logits", .outcome = OutcomeKind::kPass};
+  std::string wrong;
   for (const SequenceDrift& drift : drift_of(got.logits, sides.truth.logits, spec.lens)) {
-    const double share = drift.max_delta_logprob / sides.limits.delta_logprob;
+    const double share =
+        std::max(drift.max_delta_logprob / sides.limits.delta_logprob, drift.kl / sides.limits.kl);
+    const bool right = share <= 1.0;
+    if (!right) wrong += (wrong.empty() ? "" : ", ") + std::to_string(drift.sequence);
     if (share <= result.budget_used) continue;
     result.budget_used = std::isnan(share) ? INFINITY : share;
-    result.outcome = share <= 1.0 ? OutcomeKind::kPass : OutcomeKind::kFail;
     result.detail = "sequence " + std::to_string(drift.sequence) + ": max |delta logprob| " +
                     number_text(drift.max_delta_logprob) + " (limit " +
-                    number_text(sides.limits.delta_logprob) + "), KL " + number_text(drift.kl);
+                    number_text(sides.limits.delta_logprob) + "), KL " + number_text(drift.kl) +
+                    " (limit " + number_text(sides.limits.kl) + ")";
   }
+  if (wrong.empty()) return result;
+  result.outcome = OutcomeKind::kFail;
+  result.detail += "; beyond their limits: sequences " + wrong;
   return result;
 }
 
-/// Mean negative log likelihood of every token but the first of a sequence.
-double loss_of(const Tensor& logits, const Packing& packing, const Tensor& ids) {
-  const int64_t vocabulary = logits.dim(1);
-  double sum = 0.0;
-  int64_t count = 0;
-  for (int64_t n = 0; n < packing.num_seqs(); ++n) {
-    for (int64_t row = packing.begin(n); row + 1 < packing.begin(n) + packing.length(n); ++row) {
-      const double* values = logits.values<double>().data() + row * vocabulary;
-      const double largest = *std::max_element(values, values + vocabulary);
-      double total = 0.0;
-      for (int64_t i = 0; i < vocabulary; ++i) total += std::exp(values[i] - largest);
-      sum += largest + std::log(total) - values[ids.int_at(row + 1)];
-      ++count;
-    }
-  }
-  return sum / static_cast<double>(std::max<int64_t>(count, 1));
-}
-
-CheckResult judge_loss(const Sides& sides, const TensorMap& outputs, const Tensor& ids) {
+CheckResult judge_loss(const StackTruth& truth, const StackLimits& limits,
+                       const TensorMap& outputs) {
   const auto found = outputs.find("loss");
   if (found == outputs.end() || found->second.numel() != 1) {
     return failed("loss", OutcomeKind::kNotRun, "the candidate gives no loss");
   }
-  const double expected = loss_of(sides.truth.logits, sides.packing, ids);
   const double got = found->second.at(0);
-  // A mean of log probabilities errs by no more than the worst of them, and by its own roundings.
-  const double limit = sides.limits.delta_logprob + 64.0 * 0x1p-24 * std::abs(expected);
-  const double share = std::abs(got - expected) / limit;
+  const double share = std::abs(got - truth.loss) / limits.loss;
   return {.check = "loss",
           .outcome = share <= 1.0 ? OutcomeKind::kPass : OutcomeKind::kFail,
-          .detail = "expected " + number_text(expected) + " within " + number_text(limit) +
+          .detail = "expected " + number_text(truth.loss) + " within " + number_text(limits.loss) +
                     ", found " + number_text(got),
           .budget_used = std::isnan(share) ? INFINITY : share};
-}
-
-Result<Limits> limits_of(const reference::Model& model, const StackCheckSpec& spec,
-                         const Packing& packing, const Tensor& ids, const ModelRun& truth,
-                         const reference::Reference& reference) {
-  ReferenceCandidate definition(reference);
-  ModelOps ops(definition, reference, spec.dtype, PlantedFault::kNone, {});
-  PACKPROOF_TRY(const ModelRun emulated, run_alone(model, packing, ids, ops.emulating()));
-  Limits limits;
-  for (std::size_t i = 0; i < truth.hidden_states.size(); ++i) {
-    const double noise = largest_distance(emulated.hidden_states[i], truth.hidden_states[i]);
-    limits.hidden.push_back(kLibraryNoiseFactor * noise + kDoubleNoise);
-  }
-  double noise = 0.0;
-  for (const SequenceDrift& drift : drift_of(emulated.logits, truth.logits, spec.lens)) {
-    noise = std::max(noise, drift.max_delta_logprob);
-  }
-  limits.delta_logprob = kLibraryNoiseFactor * noise + kDoubleNoise;
-  return limits;
 }
 
 }  // namespace
@@ -232,26 +160,31 @@ CaseResult check_stack(const reference::Model& model, const StackCheckSpec& spec
   const Result<Packing> packing = Packing::from_lengths(spec.lens);
   if (!packing.ok()) return end(OutcomeKind::kInternalError, packing.error().message);
   const Tensor ids = draw_input_ids(model.config(), packing->total_tokens(), spec.seed);
-  const Result<ModelRun> truth = run_alone(model, *packing, ids);
+  const Result<StackTruth> truth = stack_truth(model, *packing, ids, spec.gradients);
   if (!truth.ok()) return end(OutcomeKind::kInternalError, truth.error().message);
-  const Result<Limits> limits = limits_of(model, spec, *packing, ids, *truth, reference);
+  const Result<StackLimits> limits =
+      stack_limits(model, spec.dtype, *packing, ids, *truth, reference);
   if (!limits.ok()) return end(OutcomeKind::kInternalError, limits.error().message);
 
   ModelCall call;
   call.folder = std::filesystem::absolute(spec.folder).string();
   call.mode = spec.mode;
   call.dtype = spec.dtype;
+  call.gradients = spec.gradients;
   call.inputs["input_ids"] = ids;
   call.inputs["cu_seqlens"] = packing->cu_seqlens_tensor(DType::kI64);
   const CallResult answer = candidate.forward_model(call, {.time_limit = spec.time_limit});
   if (answer.status != CallStatus::kOk) {
     result.checks.push_back(result_of_failed_call("layers", answer));
+    if (answer.status == CallStatus::kNotSupported) {
+      result.checks.back().detail = "refused: " + answer.message;
+    }
     return result;
   }
-  const Result<ModelRun> got = run_of(answer.outputs, *truth);
+  const Result<ModelRun> got = run_of(answer.outputs, truth->run);
   if (!got.ok()) return end(OutcomeKind::kFail, got.error().message);
 
-  const Sides sides{*packing, *truth, *limits};
+  const Sides sides{*packing, truth->run, *limits};
   CheckResult layers{.check = "layers", .outcome = OutcomeKind::kPass};
   if (const auto wrong = first_wrong(sides, *got, layers.budget_used)) {
     layers.outcome = OutcomeKind::kFail;
@@ -264,7 +197,11 @@ CaseResult check_stack(const reference::Model& model, const StackCheckSpec& spec
   }
   result.checks.push_back(std::move(layers));
   result.checks.push_back(judge_logits(sides, *got, spec));
-  result.checks.push_back(judge_loss(sides, answer.outputs, ids));
+  result.checks.push_back(judge_loss(*truth, *limits, answer.outputs));
+  if (spec.gradients) {
+    result.checks.push_back(judge_gradients(answer.outputs, *truth, *limits, *packing,
+                                            model.config().tie_word_embeddings));
+  }
   return result;
 }
 

@@ -19,6 +19,7 @@ struct StackCheckSpec {
   std::vector<int64_t> lens{1, 1, 1, 5, 2, 1, 4, 1};
   std::string mode = "both";  ///< Which metadata the model receives: PROTOCOL.md, model_forward.
   DType dtype = DType::kF32;
+  bool gradients = false;  ///< Compare the gradients of the loss too.
   uint64_t seed = 0;
   std::chrono::milliseconds time_limit{600000};
 };
@@ -28,8 +29,8 @@ std::string stack_check_id(const StackCheckSpec& spec);
 
 /// Compares with every sequence alone in the reference: `layers` names the first layer, sequence and
 /// token that is wrong and, where withheld metadata reproduce the numbers, what leaks and what is
-/// missing; `logits` and `loss` judge the end. A refusal is NOT_SUPPORTED with the library's
-/// sentence.
+/// missing; `logits`, `loss` and `gradients` judge the end. A refusal is NOT_SUPPORTED with the
+/// library's sentence. Limits: stack_limits.h.
 CaseResult check_stack(const reference::Model& model, const StackCheckSpec& spec,
                        Candidate& candidate, const reference::Reference& reference);
 

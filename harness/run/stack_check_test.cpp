@@ -37,6 +37,11 @@ class SummingModel : public toy::Model {
     }
     return output;
   }
+
+  /// Sums have no weights: nothing is disturbed.
+  Result<std::unique_ptr<reference::Model>> perturbed(double, uint64_t) const override {
+    return std::unique_ptr<reference::Model>(std::make_unique<SummingModel>());
+  }
 };
 
 enum class Behaviour { kRight, kLeaks, kRefuses, kNan, kWrongShape, kWrongLoss };
@@ -109,13 +114,16 @@ TEST(StackCheck, LeakIsNamedByLayerSequenceAndToken) {
             std::string::npos)
       << result.checks[0].detail;
   EXPECT_EQ(result.checks[1].outcome, OutcomeKind::kFail);
+  EXPECT_NE(result.checks[1].detail.find("KL "), std::string::npos);
+  EXPECT_NE(result.checks[1].detail.find("beyond their limits: sequences 2, 3"), std::string::npos)
+      << result.checks[1].detail;
 }
 
 TEST(StackCheck, RefusalIsNoVerdictAndKeepsItsSentence) {
   const CaseResult result = judge(Behaviour::kRefuses);
   ASSERT_EQ(result.checks.size(), 1u);
   EXPECT_EQ(result.checks[0].outcome, OutcomeKind::kNotSupported);
-  EXPECT_EQ(result.checks[0].detail, "cannot keep packed sequences apart");
+  EXPECT_EQ(result.checks[0].detail, "refused: cannot keep packed sequences apart");
 }
 
 TEST(StackCheck, NanAndWrongShapesFail) {

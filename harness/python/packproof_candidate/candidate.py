@@ -19,7 +19,7 @@ PROTOCOL_VERSION = 1
 REFUSALS = (NotSupported, NotImplementedError)
 
 Handler = Callable[[Call], "dict[str, Any] | None"]
-ModelHandler = Callable[[str, str, str, "dict[str, np.ndarray]"], "dict[str, np.ndarray]"]
+ModelHandler = Callable[[str, str, str, "dict[str, np.ndarray]", bool], "dict[str, np.ndarray]"]
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Candidate:
         return register_delta_rule(self, "recurrent_gated_delta_rule", function, **options)
 
     def model_forward(self, modes: Iterable[str]) -> Callable[[ModelHandler], ModelHandler]:
-        """Registers a function (folder, dtype, mode, inputs) -> outputs that runs a whole model."""
+        """Registers a function (folder, dtype, mode, inputs, gradients) -> outputs that runs a whole model."""
 
         def register(handler: ModelHandler) -> ModelHandler:
             self.model_modes = list(modes)
@@ -140,7 +140,8 @@ class Candidate:
             if self._model is None:
                 raise NotSupported(f"{self.name} runs no whole models")
             inputs = {name: tensor.decode(name, json, payload) for name, json in header["inputs"].items()}
-            outputs = self._model(header["folder"], header["dtype"], header["mode"], inputs)
+            outputs = self._model(header["folder"], header["dtype"], header["mode"], inputs,
+                                  bool(header.get("gradients", False)))
         except (*REFUSALS, ValueError) as refusal:
             result.update(status="not_supported", message=_sentence(refusal, named=False))
             return result, bytearray()

@@ -7,13 +7,14 @@ back to its torch code, as it does for a user.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
 import sys
 import types
-from typing import Any
+from typing import Any, Iterator
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from . import interpreter
 from .call import NotSupported
 from .candidate import Candidate
 
+# float16 gradients below 6e-8 vanish: training in it scales the loss, and so is it judged.
+LOSS_SCALES = {"f16": 2.0**10}
 MODES = ("both", "position_ids", "seq_idx", "cu_seqlens", "padded_left")
 _WITHHELD = {
     "both": (),
@@ -115,8 +118,9 @@ class Stack:
         batch = collator([{"input_ids": row} for row in rows])
         return {name: value for name, value in batch.items() if name not in _WITHHELD[mode]}
 
-    def forward(self, folder: str, dtype: str, mode: str, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Rows of valid tokens in packed order: logits, hidden_states.LL, and the library's loss."""
+    def forward(self, folder: str, dtype: str, mode: str, inputs: dict[str, np.ndarray],
+                gradients: bool = False) -> dict[str, np.ndarray]:
+        """Rows of valid tokens in packed order: logits, hidden_states.LL, the library's loss and its gradients."""
         import torch
 
         if mode not in MODES:
@@ -125,13 +129,47 @@ class Stack:
         rows = [ids[begin:end].tolist() for begin, end in zip(boundaries, boundaries[1:])]
         batch = self.batch(rows, mode)
         moved = {name: value.to(self.device) if torch.is_tensor(value) else value for name, value in batch.items()}
-        with torch.no_grad():
-            output = self.model(folder, dtype)(**moved, use_cache=False, output_hidden_states=True)
-        valid = batch.get("attention_mask", torch.ones_like(batch["input_ids"])).bool()
+        model = self.model(folder, dtype)
+        with _kept_embeddings(model) as embeddings, torch.set_grad_enabled(gradients):
+            output = model(**moved, use_cache=False, output_hidden_states=True)
         results = {"logits": output.logits, **{f"hidden_states.{layer:02d}": states
                                                for layer, states in enumerate(output.hidden_states)}}
-        arrays = {name: value.cpu()[valid].float().numpy() for name, value in results.items()}
-        return arrays | {"loss": output.loss.float().cpu().reshape(1).numpy()}
+        arrays = {"loss": _array(output.loss).reshape(1)}
+        if gradients:
+            scale = LOSS_SCALES.get(dtype, 1.0)
+            model.zero_grad(set_to_none=True)
+            (output.loss.float() * scale).backward()
+            results["grad_inputs_embeds"] = embeddings[0].grad.float() / scale
+            arrays |= {f"grad.{_checkpoint_name(name)}": _array(value.grad.float() / scale)
+                       for name, value in model.named_parameters() if value.grad is not None}
+        valid = batch.get("attention_mask", torch.ones_like(batch["input_ids"])).bool()
+        return arrays | {name: _array(value.cpu()[valid]) for name, value in results.items()}
+
+
+@contextlib.contextmanager
+def _kept_embeddings(model: Any) -> Iterator[list[Any]]:
+    """What the embedding layer gives inside the block; its gradient is kept."""
+    kept: list[Any] = []
+
+    def keep(_: Any, __: Any, output: Any) -> None:
+        if output.requires_grad:
+            output.retain_grad()
+        kept.append(output)
+
+    hook = model.get_input_embeddings().register_forward_hook(keep)
+    try:
+        yield kept
+    finally:
+        hook.remove()
+
+
+def _array(value: Any) -> np.ndarray:
+    return value.detach().float().cpu().numpy()
+
+
+def _checkpoint_name(parameter: str) -> str:
+    """Multimodal classes nest the text model."""
+    return parameter.replace("model.language_model.", "model.", 1)
 
 
 def main() -> None:
