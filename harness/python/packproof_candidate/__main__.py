@@ -20,10 +20,10 @@ def main() -> None:
         sys.exit(doctor.main(sys.argv[2:]))
     parser = argparse.ArgumentParser(prog="packproof_candidate",
                                      description="Serves an installed library to packproof over standard input and output.")
-    parser.add_argument("library", choices=ADAPTERS,
+    parser.add_argument("adapter", choices=ADAPTERS,
                         help="; ".join(f"{name}: {text}" for name, text in ADAPTERS.items()))
     arguments = parser.parse_args()
-    importlib.import_module(f".{arguments.library}", __package__).main()
+    importlib.import_module(f".{arguments.adapter}", __package__).main()
 
 
 if __name__ == "__main__":
