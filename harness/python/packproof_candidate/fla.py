@@ -23,6 +23,13 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
+def _has_tf32() -> bool:
+    """As fla.utils decides it (IS_TF32_SUPPORTED)."""
+    import torch
+
+    return torch.version.cuda is not None and torch.cuda.get_device_capability()[0] >= 8
+
+
 def _version() -> str:
     try:
         return importlib.metadata.version("fla-core")
@@ -154,7 +161,11 @@ def make_candidate() -> Candidate:
     from .torch_ops import refusing
 
     dtypes = ["f32", "f16", "bf16"] if on_gpu else list(interpreter.DTYPES)
-    chunk = [Approximation("f32", 2.0**-11, "products of float32 factors may run in tf32")] if on_gpu else []
+    # tl.dot multiplies float32 factors in tf32 where the hardware has it (fla/ops/gated_delta_rule/chunk_fwd.py and
+    # wy_fast.py, fla/ops/common/chunk_delta_h.py and chunk_o.py: no input_precision but for two products).
+    chunk = [Approximation("f32", 2.0**-11, "products of float32 factors run in tf32")] if on_gpu and _has_tf32() else []
+    # causal_conv1d_bwd (fla/modules/causal_conv1d/ops.py in 0.6.0, conv/triton/ops.py in 0.4.2) runs the forward again
+    # without activation into an empty_like(x) and takes the derivative of silu at what it reads back from there.
     conv = [Approximation(dtype, roundoff, "backward reads the pre-activation back in the inputs' dtype")
             for dtype, roundoff in (("f16", 2.0**-11), ("bf16", 2.0**-8)) if dtype in dtypes]
     number = tuple(int(part) for part in version.split(".")[:2])
@@ -162,6 +173,7 @@ def make_candidate() -> Candidate:
     candidate = Candidate("flash-linear-attention", version, "cuda" if on_gpu else "triton interpreter", notes)
     rule = library.delta_rule(library.chunk)
     for direction in ("fwd", "bwd"):
+        # chunk_gated_delta_rule_fwd_h and _bwd_dhu assert K <= 256 (fla/ops/common/chunk_delta_h.py).
         candidate.op("chunk_gated_delta_rule", direction, dtypes=dtypes, approximations=chunk,
                      limits=Limits(grouped_heads=number >= GROUPED_CHUNK_SINCE, max_head_k_dim=256))(rule)
         candidate.op("causal_conv1d", direction, dtypes=dtypes, approximations=conv if direction == "bwd" else ())(
