@@ -22,8 +22,6 @@ from . import interpreter
 from .call import NotSupported
 from .candidate import Candidate
 
-# float16 gradients below 6e-8 vanish: training in it scales the loss, and so is it judged.
-LOSS_SCALES = {"f16": 2.0**10}
 MODES = ("both", "position_ids", "seq_idx", "cu_seqlens", "padded_left")
 _WITHHELD = {
     "both": (),
@@ -136,11 +134,10 @@ class Stack:
                                                for layer, states in enumerate(output.hidden_states)}}
         arrays = {"loss": _array(output.loss).reshape(1)}
         if gradients:
-            scale = LOSS_SCALES.get(dtype, 1.0)
             model.zero_grad(set_to_none=True)
-            (output.loss.float() * scale).backward()
-            results["grad_inputs_embeds"] = embeddings[0].grad.float() / scale
-            arrays |= {f"grad.{_checkpoint_name(name)}": _array(value.grad.float() / scale)
+            output.loss.backward()
+            results["grad_inputs_embeds"] = embeddings[0].grad
+            arrays |= {f"grad.{_checkpoint_name(name)}": _array(value.grad)
                        for name, value in model.named_parameters() if value.grad is not None}
         valid = batch.get("attention_mask", torch.ones_like(batch["input_ids"])).bool()
         return arrays | {name: _array(value.cpu()[valid]) for name, value in results.items()}

@@ -155,6 +155,20 @@ class Calls(unittest.TestCase):
             "limits": {"grouped_heads": False, "head_k_dims": [64]},
             "approximations": [{"dtype": "f16", "unit_roundoff": 2**-11, "what": "taps"}]}])
 
+    def test_model_learns_whether_gradients_are_wanted(self) -> None:
+        seen = []
+
+        def run(folder: str, dtype: str, mode: str, inputs: dict, gradients: bool) -> dict:
+            seen.append((folder, dtype, mode, gradients))
+            return {"grad.lm_head.weight": np.ones((2, 2))} if gradients else {}
+
+        self.candidate.model_forward(["both"])(run)
+        header = {"id": 3, "folder": "tiny", "dtype": "f32", "mode": "both", "inputs": {}}
+        self.assertEqual(self.candidate.answer_model(header, bytearray())[0]["outputs"], {})
+        outputs = self.candidate.answer_model({**header, "gradients": True}, bytearray())[0]["outputs"]
+        self.assertEqual(outputs["grad.lm_head.weight"]["shape"], [2, 2])
+        self.assertEqual(seen, [("tiny", "f32", "both", False), ("tiny", "f32", "both", True)])
+
     def test_bf16_inputs_are_bits(self) -> None:
         self.assertEqual(NUMPY_DTYPES["bf16"], np.uint16)
 
