@@ -37,6 +37,7 @@ void add_bench(CLI::App& app, Body& body);
 void add_inspect(CLI::App& app, Body& body);
 void add_judge(CLI::App& app, Body& body);
 void add_golden(CLI::App& app, Body& body);
+void add_doctor(CLI::App& app, Body& body);
 void add_worker(CLI::App& app, Body& body);
 
 }  // namespace packproof::cli

@@ -69,6 +69,7 @@ int main(int argc, char** argv) {
   add_golden(app, body);
   add_inspect(app, body);
   add_judge(app, body);
+  add_doctor(app, body);
   add_worker(app, body);
   try {
     app.parse(argc, argv);
