@@ -1,6 +1,5 @@
 #include "reference/gated_delta_rule_fast.h"
 
-#include "harness/core/large_memory.h"
 #include "reference/parallel.h"
 
 #include <algorithm>
@@ -31,33 +30,117 @@ AlignedDoubles aligned_zeros(int64_t count) {
   return AlignedDoubles(values);
 }
 
-/// In eight interleaved partial sums: one alone would wait for every addition.
-double sum_of_squares(const double* x, int64_t count) {
+/// In eight vectors of partial sums: one alone would wait for every addition. 16 bytes each, which any
+/// x86-64 keeps in a register.
+double dot(const double* x, const double* y, int64_t count) {
+  using Lanes = double __attribute__((vector_size(16), aligned(8), may_alias));
+  constexpr int64_t kLanes = 2;
   constexpr int64_t kSums = 8;
-  double sums[kSums] = {};
+  Lanes sums[kSums] = {};
   int64_t i = 0;
-  for (; i + kSums <= count; i += kSums) {
-    for (int64_t j = 0; j < kSums; ++j) sums[j] += x[i + j] * x[i + j];
+  for (; i + kSums * kLanes <= count; i += kSums * kLanes) {
+    for (int64_t j = 0; j < kSums; ++j) {
+      sums[j] += *reinterpret_cast<const Lanes*>(x + i + j * kLanes) *
+                 *reinterpret_cast<const Lanes*>(y + i + j * kLanes);
+    }
   }
-  for (; i < count; ++i) sums[0] += x[i] * x[i];
-  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+  const Lanes lanes =
+      ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+  double sum = lanes[0] + lanes[1];
+  for (; i < count; ++i) sum += x[i] * y[i];
+  return sum;
 }
 
-using Doubles = std::vector<double, LargeMemory<double>>;
+/// x (sum x^2 + eps)^-1/2 (spec 2.2).
+void l2_normalise(const double* x, int64_t count, double* result) {
+  const double factor = 1.0 / std::sqrt(dot(x, x, count) + kL2NormEps);
+  for (int64_t i = 0; i < count; ++i) result[i] = x[i] * factor;
+}
 
-/// x (sum x^2 + eps)^-1/2 for every row of `dim` values (spec 2.2).
-Doubles l2_normalised(const double* x, int64_t rows, int64_t dim, int threads) {
-  Doubles result(static_cast<std::size_t>(rows * dim));
-  constexpr int64_t kRows = 4096;
-  run_parallel((rows + kRows - 1) / kRows, threads, [&](int64_t block) {
-    for (int64_t r = block * kRows; r < std::min(rows, (block + 1) * kRows); ++r) {
-      const double factor = 1.0 / std::sqrt(sum_of_squares(x + r * dim, dim) + kL2NormEps);
-      for (int64_t i = 0; i < dim; ++i) {
-        result[static_cast<std::size_t>(r * dim + i)] = x[r * dim + i] * factor;
-      }
+/// What all strips of a head share of a block of tokens.
+class TokenBlock {
+ public:
+  TokenBlock(const DeltaRuleProblem& problem, int64_t value_head, int64_t end)
+      : problem_(problem),
+        value_head_(value_head),
+        end_(end),
+        q_(static_cast<std::size_t>(kTokenBlock * problem.key_dim)),
+        k_(static_cast<std::size_t>((kTokenBlock + 2) * problem.key_dim)),
+        factors_(static_cast<std::size_t>(kTokenBlock)) {}
+
+  /// Reads the rows of a block, and k of the pair after it up to the sequence's `end`; zeros stand
+  /// for rows that do not exist.
+  void read(RowSpan rows);
+
+  const double* q() const { return q_.data(); }
+
+  const double* k() const { return k_.data(); }
+
+  const TokenFactors* factors() const { return factors_.data(); }
+
+ private:
+  void read_keys(const double* x, RowSpan rows, std::vector<double>& result) const;
+  void read_gates(RowSpan rows);
+
+  const DeltaRuleProblem& problem_;
+  int64_t value_head_;
+  int64_t end_;
+  std::vector<double> q_;
+  std::vector<double> k_;
+  std::vector<TokenFactors> factors_;
+};
+
+void TokenBlock::read_keys(const double* x, RowSpan rows, std::vector<double>& result) const {
+  // Rows of other heads lie between: no prefetcher sees so far ahead.
+  constexpr int64_t kRowsAhead = 4;
+  constexpr int64_t kLine = 64 / sizeof(double);
+  const int64_t stride = problem_.key_heads * problem_.key_dim;
+  const double* source =
+      x + rows.begin * stride + problem_.key_head(value_head_) * problem_.key_dim;
+  double* target = result.data();
+  for (int64_t row = rows.begin; row < rows.end; ++row, source += stride) {
+    for (int64_t i = 0; row + kRowsAhead < rows.end && i < problem_.key_dim; i += kLine) {
+      __builtin_prefetch(source + kRowsAhead * stride + i);
     }
-  });
-  return result;
+    if (problem_.qk_l2norm) {
+      l2_normalise(source, problem_.key_dim, target);
+    } else {
+      std::copy_n(source, problem_.key_dim, target);
+    }
+    target += problem_.key_dim;
+  }
+  std::fill(target, result.data() + result.size(), 0.0);
+}
+
+void TokenBlock::read_gates(RowSpan rows) {
+  // A product of at most 64 decays rounds 64 times at most; within this range neither U nor its
+  // squares come near the limits of a double where S does not.
+  constexpr double kSmallest = 0x1p-32;
+  constexpr double kLargest = 0x1p32;
+  double gathered = 1.0;
+  for (int64_t row = rows.begin; row < rows.end; ++row) {
+    const int64_t place = row * problem_.value_heads + value_head_;
+    TokenFactors& factors = factors_[static_cast<std::size_t>(row - rows.begin)];
+    factors.beta = problem_.beta[place];
+    factors.predict = gathered * std::exp(problem_.g[place]);
+    const bool gathers =
+        row + 1 < rows.end && factors.predict >= kSmallest && factors.predict <= kLargest;
+    gathered = gathers ? factors.predict : 1.0;
+    factors.keep = gathers ? 1.0 : factors.predict;
+    factors.magnitude = gathered;
+    factors.enter = 1.0 / gathered;
+  }
+}
+
+void TokenBlock::read(RowSpan rows) {
+  read_keys(problem_.q, rows, q_);
+  read_keys(problem_.k, {rows.begin, std::min(rows.end + 2, end_)}, k_);
+  read_gates(rows);
+  for (int64_t t = 0; t < rows.length(); t += 2) {
+    const double* const k = k_.data() + t * problem_.key_dim;
+    factors_[static_cast<std::size_t>(t)].overlap = dot(k, k + problem_.key_dim, problem_.key_dim);
+  }
+  if (rows.length() % 2 != 0) factors_[static_cast<std::size_t>(rows.length())] = {};
 }
 
 /// One strip of columns of one sequence and head, from initial to final state.
@@ -65,24 +148,26 @@ class Strip {
  public:
   Strip(int64_t key_dim, bool with_errors)
       : state_(aligned_zeros(key_dim * kStripColumns)),
-        prediction_(aligned_zeros(kStripColumns)),
+        prediction_(aligned_zeros(2 * kStripColumns)),
         norm_(with_errors ? aligned_zeros(kStripColumns) : nullptr),
         error_(with_errors ? aligned_zeros(kStripColumns) : nullptr) {}
 
   StripState view() const { return {state_.get(), prediction_.get(), norm_.get(), error_.get()}; }
 
   void load(const double* initial_state, int64_t key_dim, int64_t value_dim, int columns,
-            const double* first_k) {
+            const double* first_keys) {
     for (int c = 0; c < columns; ++c) {
-      double prediction = 0.0;
+      double prediction[2] = {};
       double square = 0.0;
       for (int64_t i = 0; i < key_dim; ++i) {
         const double value = initial_state[i * value_dim + c];
         state_[static_cast<std::size_t>(i * kStripColumns + c)] = value;
-        prediction += first_k[i] * value;
+        for (int64_t t = 0; t < 2; ++t) prediction[t] += first_keys[t * key_dim + i] * value;
         square += value * value;
       }
-      prediction_[static_cast<std::size_t>(c)] = prediction;
+      for (int t = 0; t < 2; ++t) {
+        prediction_[static_cast<std::size_t>(t * kStripColumns + c)] = prediction[t];
+      }
       if (norm_) norm_[static_cast<std::size_t>(c)] = std::sqrt(square);
     }
   }
@@ -100,9 +185,6 @@ struct Run {
   const DeltaRuleResults& results;
   const DeltaRuleErrors* errors;
   AdvanceStrip advance;
-  const double* q;  ///< Normalised where asked for.
-  const double* k;
-  const double* decay;  ///< exp(g).
 
   /// Strips [first, last) of a sequence and value head.
   void head(int64_t n, int64_t h, int64_t first, int64_t last) const;
@@ -113,32 +195,25 @@ struct Run {
         std::min<int64_t>(kStripColumns, problem.value_dim - strip * kStripColumns));
   }
 
-  StripTokens tokens(RowSpan rows, int64_t end, int64_t h, int64_t strip) const;
+  StripTokens tokens(RowSpan rows, const TokenBlock& block, int64_t h, int64_t strip) const;
   void finish(const Strip& carried, int64_t n, int64_t h, int64_t strip) const;
 };
 
-StripTokens Run::tokens(RowSpan rows, int64_t end, int64_t h, int64_t strip) const {
-  const int64_t key_stride = problem.key_heads * problem.key_dim;
+StripTokens Run::tokens(RowSpan rows, const TokenBlock& block, int64_t h, int64_t strip) const {
   const int64_t value_stride = problem.value_heads * problem.value_dim;
-  const int64_t key_offset = problem.key_head(h) * problem.key_dim;
-  const int64_t value_offset =
-      rows.begin * value_stride + h * problem.value_dim + strip * kStripColumns;
+  const int64_t offset = rows.begin * value_stride + h * problem.value_dim + strip * kStripColumns;
   StripTokens result;
   result.count = rows.length();
   result.key_dim = problem.key_dim;
   result.columns = columns(strip);
-  result.q = q + rows.begin * key_stride + key_offset;
-  result.k = k + rows.begin * key_stride + key_offset;
-  result.key_stride = key_stride;
-  result.k_after = k + std::min(rows.end, end - 1) * key_stride + key_offset;
-  result.v = problem.v + value_offset;
-  result.output = results.output + value_offset;
+  result.q = block.q();
+  result.k = block.k();
+  result.factors = block.factors();
+  result.v = problem.v + offset;
+  result.output = results.output + offset;
   result.value_stride = value_stride;
-  result.decay = decay + rows.begin * problem.value_heads + h;
-  result.beta = problem.beta + rows.begin * problem.value_heads + h;
-  result.gate_stride = problem.value_heads;
   result.scale = problem.scale;
-  if (errors != nullptr) result.output_error = errors->output + value_offset;
+  if (errors != nullptr) result.output_error = errors->output + offset;
   return result;
 }
 
@@ -161,6 +236,11 @@ void Run::finish(const Strip& carried, int64_t n, int64_t h, int64_t strip) cons
 
 void Run::head(int64_t n, int64_t h, int64_t first, int64_t last) const {
   const RowSpan span = problem.sequences[static_cast<std::size_t>(n)];
+  const auto rows_from = [&](int64_t begin) {
+    return RowSpan{begin, std::min(span.end, begin + kTokenBlock)};
+  };
+  TokenBlock block(problem, h, span.end);
+  block.read(rows_from(span.begin));
   std::vector<Strip> strips;
   for (int64_t strip = first; strip < last; ++strip) {
     strips.emplace_back(problem.key_dim, errors != nullptr);
@@ -168,22 +248,17 @@ void Run::head(int64_t n, int64_t h, int64_t first, int64_t last) const {
     const double* const state = problem.initial_state +
                                 (n * problem.value_heads + h) * problem.state_size() +
                                 strip * kStripColumns;
-    // Without a token the prediction is never used; any k row will do then.
-    const int64_t row = span.length() > 0 ? span.begin : 0;
-    const std::vector<double> no_key(static_cast<std::size_t>(problem.key_dim));
-    const double* const key =
-        span.length() > 0 ? k + (row * problem.key_heads + problem.key_head(h)) * problem.key_dim
-                          : no_key.data();
-    strips.back().load(state, problem.key_dim, problem.value_dim, columns(strip), key);
+    strips.back().load(state, problem.key_dim, problem.value_dim, columns(strip), block.k());
   }
   std::vector<ErrorStep> steps;
   for (int64_t begin = span.begin; begin < span.end; begin += kTokenBlock) {
-    const RowSpan rows{begin, std::min(span.end, begin + kTokenBlock)};
+    const RowSpan rows = rows_from(begin);
+    if (begin > span.begin) block.read(rows);
     if (errors != nullptr) errors->steps(h, rows, steps);
     for (int64_t strip = first; strip < last; ++strip) {
-      StripTokens block = tokens(rows, span.end, h, strip);
-      if (errors != nullptr) block.steps = steps.data();
-      advance(block, strips[static_cast<std::size_t>(strip - first)].view());
+      StripTokens of_strip = tokens(rows, block, h, strip);
+      if (errors != nullptr) of_strip.steps = steps.data();
+      advance(of_strip, strips[static_cast<std::size_t>(strip - first)].view());
     }
   }
   for (int64_t strip = first; strip < last; ++strip) {
@@ -196,29 +271,16 @@ void Run::head(int64_t n, int64_t h, int64_t first, int64_t last) const {
 void gated_delta_rule_fast(const DeltaRuleProblem& problem, const DeltaRuleResults& results,
                            const DeltaRuleErrors* errors, const FastOptions& options) {
   const int threads = options.threads == 0 ? default_threads() : options.threads;
-  Doubles q;
-  Doubles k;
-  if (problem.qk_l2norm) {
-    const int64_t rows = problem.num_rows * problem.key_heads;
-    q = l2_normalised(problem.q, rows, problem.key_dim, threads);
-    k = l2_normalised(problem.k, rows, problem.key_dim, threads);
-  }
-  std::vector<double> decay(static_cast<std::size_t>(problem.num_rows * problem.value_heads));
-  for (std::size_t i = 0; i < decay.size(); ++i) decay[i] = std::exp(problem.g[i]);
-
   const bool avx2 = options.instruction_set == InstructionSet::kAvx2 ||
                     (options.instruction_set == InstructionSet::kBest && cpu_has_avx2());
-  const Run run{problem,
-                results,
-                errors,
-                avx2 ? advance_strip_avx2 : advance_strip_baseline,
-                problem.qk_l2norm ? q.data() : problem.q,
-                problem.qk_l2norm ? k.data() : problem.k,
-                decay.data()};
+  const Run run{problem, results, errors, avx2 ? advance_strip_avx2 : advance_strip_baseline};
   const int64_t strips = (problem.value_dim + kStripColumns - 1) / kStripColumns;
   const int64_t heads = problem.num_seqs() * problem.value_heads;
-  // Few heads are shared out by strips, so that every thread has work.
-  const int64_t shares = std::clamp<int64_t>(2 * threads / std::max<int64_t>(heads, 1), 1, strips);
+  // Few heads are shared out by strips, so that every thread has work. Heads of one length that the
+  // threads divide evenly are not: every share reads q and k again.
+  const bool even = problem.num_seqs() == 1 && problem.value_heads % threads == 0;
+  const int64_t shares =
+      even ? 1 : std::clamp<int64_t>(2 * threads / std::max<int64_t>(heads, 1), 1, strips);
   run_parallel(heads * shares, threads, [&](int64_t task) {
     const int64_t head = task / shares;
     const int64_t share = task % shares;

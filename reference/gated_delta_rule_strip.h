@@ -23,29 +23,40 @@ struct ErrorStep {
   double output_floor = 0.0;
 };
 
-/// What one strip carries from token to token; arrays of kStripColumns.
+/// How a token meets the state. Most do not decay it: with S_t = D_t U_t, and U in memory, a decay
+/// only moves D, and U_t = U_{t-1} + k_t (delta_t / D_t)^T costs a multiplication less. Where D would
+/// leave a safe range, and at the end of every block of tokens, the state is multiplied by what has
+/// gathered and D is 1 again.
+struct TokenFactors {
+  double predict = 1.0;  ///< D_{t-1} exp(g_t): of k_t^T U_{t-1}.
+  double beta = 0.0;
+  double keep = 1.0;       ///< Of the state's rows: `predict`, or 1 where D gathers the decay.
+  double enter = 1.0;      ///< 1 / D_t: of delta_t.
+  double magnitude = 1.0;  ///< D_t.
+  double overlap = 0.0;    ///< k_t^T k_{t+1} of the first token of a pair.
+};
+
+/// What one strip carries from pair to pair of tokens; arrays of kStripColumns.
 struct StripState {
-  double* state = nullptr;       ///< [key_dim, kStripColumns], 32-byte aligned.
-  double* prediction = nullptr;  ///< k_t^T S_{t-1} of the next token, not yet decayed.
+  double* state = nullptr;       ///< U [key_dim, kStripColumns], 32-byte aligned.
+  double* prediction = nullptr;  ///< k^T U for the next two tokens' k [2, kStripColumns].
   double* norm = nullptr;        ///< |s_{t-1}| per column; only with errors.
   double* error = nullptr;       ///< e_{t-1} per column; only with errors.
 };
 
-/// Consecutive tokens of one sequence and value head, for one strip of columns.
+/// Consecutive tokens of one sequence and value head, for one strip of columns. D is 1 before the
+/// first and after the last. They advance in pairs: q, k and factors hold an even number of tokens,
+/// the one past an odd `count` with zeros for q, k and beta.
 struct StripTokens {
   int64_t count = 0;
   int64_t key_dim = 0;
-  int columns = 0;  ///< Of kStripColumns, those that exist.
-  const double* q = nullptr;
-  const double* k = nullptr;
-  int64_t key_stride = 0;           ///< From token to token of q and k.
-  const double* k_after = nullptr;  ///< k of the token after the last one; any row at the end.
-  const double* v = nullptr;        ///< First column of the strip.
+  int columns = 0;            ///< Of kStripColumns, those that exist.
+  const double* q = nullptr;  ///< [count, key_dim].
+  const double* k = nullptr;  ///< [count + 2, key_dim]: of the pair after the last one too.
+  const TokenFactors* factors = nullptr;  ///< [count].
+  const double* v = nullptr;              ///< First column of the strip.
   double* output = nullptr;
-  int64_t value_stride = 0;
-  const double* decay = nullptr;  ///< exp(g).
-  const double* beta = nullptr;
-  int64_t gate_stride = 0;
+  int64_t value_stride = 0;  ///< From token to token of v, output and its error.
   double scale = 1.0;
   const ErrorStep* steps = nullptr;  ///< Per token, or null.
   double* output_error = nullptr;    ///< Like `output`; only with `steps`.
