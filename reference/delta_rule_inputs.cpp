@@ -48,9 +48,9 @@ std::vector<int64_t> DeltaRuleInputs::state_shape(int64_t count) const {
 
 void DeltaRuleInputs::point() {
   const auto data = [](const Tensor& tensor) { return tensor.values<double>().data(); };
-  problem.q = data(q);
-  problem.k = data(k);
-  problem.v = data(v);
+  problem.q = q.values().data();
+  problem.k = k.values().data();
+  problem.v = v.values().data();
   problem.g = data(g);
   problem.beta = data(beta);
   problem.initial_state = initial_state ? data(*initial_state) : nullptr;
@@ -77,9 +77,9 @@ Result<DeltaRuleInputs> read_delta_rule(const OpCallReader& reader, std::vector<
   const auto keys = joined(inputs.leading, {problem.key_heads, problem.key_dim});
   const auto values = joined(inputs.leading, {problem.value_heads, problem.value_dim});
   const auto gates = joined(inputs.leading, {problem.value_heads});
-  PACKPROOF_TRY(inputs.q, reader.values("q", keys, inputs.owned));
-  PACKPROOF_TRY(inputs.k, reader.values("k", keys, inputs.owned));
-  PACKPROOF_TRY(inputs.v, reader.values("v", values, inputs.owned));
+  PACKPROOF_TRY(inputs.q, reader.token_values("q", keys, inputs.owned));
+  PACKPROOF_TRY(inputs.k, reader.token_values("k", keys, inputs.owned));
+  PACKPROOF_TRY(inputs.v, reader.token_values("v", values, inputs.owned));
   PACKPROOF_TRY(inputs.beta, reader.values("beta", gates, inputs.owned));
   PACKPROOF_CHECK_OK(read_gate(reader, gates, inputs));
 

@@ -13,7 +13,8 @@ namespace packproof::reference {
 struct DeltaRuleInputs {
   std::vector<int64_t> leading;  ///< [B, T] or [N].
   OwnedRows owned;
-  Tensor q, k, v, beta;
+  TokenValues q, k, v;
+  Tensor beta;
   Tensor g;                             ///< As given, or -exp(A_log) softplus(a + dt_bias).
   std::vector<double> g_error;          ///< Float32 error of g; empty when g is given.
   bool raw_gate = false;                ///< The op makes g from a, A_log and dt_bias.

@@ -101,7 +101,8 @@ void differentiate(const OpCall& call, const DeltaRuleInputs& inputs,
 Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader,
                                                const DeltaRuleRounding& rounding) {
   PACKPROOF_TRY(const DeltaRuleInputs inputs, read_delta_rule_tokens(reader));
-  PACKPROOF_TRY(const Tensor d_output, reader.values("d_output", inputs.v.shape(), inputs.owned));
+  PACKPROOF_TRY(const TokenValues d_output,
+                reader.token_values("d_output", inputs.v.shape(), inputs.owned));
   Tensor d_final_state;
   if (reader.has("d_final_state")) {
     PACKPROOF_TRY(d_final_state,
@@ -124,7 +125,7 @@ Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader,
   const DeltaRuleGradients gradients = places(result.outputs, d_g);
   const DeltaRuleGradients bounds = places(result.float32_bounds, d_g_bound);
   const DeltaRuleCotangents cotangents{
-      d_output.values<double>().data(),
+      d_output.values().data(),
       reader.has("d_final_state") ? d_final_state.values<double>().data() : nullptr};
   differentiate(reader.call(), inputs, cotangents, gradients,
                 reader.wants_bounds() ? &bounds : nullptr, rounding);

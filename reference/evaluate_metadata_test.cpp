@@ -150,5 +150,30 @@ TEST(Evaluate, RefusesWhatContradictsTheOpByName) {
   EXPECT_NE(refusal(call).find("expected a chunk_size of at least 1, found 0"), std::string::npos);
 }
 
+/// More values than one thread reads: what is found must not depend on which thread finds it.
+TEST(Evaluate, NamesTheFirstOfSeveralNaNsInALargeInput) {
+  constexpr int64_t kTokens = 2000;
+  OpCall call = make_call(
+      Op::kRecurrentGatedDeltaRule, Direction::kForward,
+      {{"q", normal("q", {1, kTokens, 1, 128})},
+       {"k", normal("k", {1, kTokens, 1, 128})},
+       {"v", normal("v", {1, kTokens, 1, 128})},
+       {"g", Tensor(DType::kF32, {1, kTokens, 1})},
+       {"beta", Tensor(DType::kF32, {1, kTokens, 1})},
+       {"cu_seqlens", Tensor::from_ints(DType::kI32, {2}, std::vector<int64_t>{0, kTokens - 100})}},
+      {{"output", {1, kTokens, 1, 128}}});
+  call.attributes.qk_l2norm = true;
+  Tensor& k = call.inputs["k"];
+  for (int64_t token = kTokens - 100; token < kTokens; ++token) {
+    k.set(token * 128, std::numeric_limits<double>::infinity());
+  }
+  EXPECT_EQ(refusal(call), "accepted");
+  k.set(1800 * 128 + 3, std::numeric_limits<double>::infinity());
+  k.set(700 * 128 + 5, std::numeric_limits<double>::quiet_NaN());
+  EXPECT_EQ(refusal(call),
+            "recurrent_gated_delta_rule fwd: expected finite values in 'k', found NaN at "
+            "[0, 700, 0, 5]");
+}
+
 }  // namespace
 }  // namespace packproof::reference

@@ -1,14 +1,21 @@
 #include "reference/op_call_reader.h"
 
 #include "harness/core/packing.h"
+#include "reference/parallel.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <set>
 #include <utility>
 
 namespace packproof::reference {
 namespace {
+
+/// Elements that one task reads, converts and checks while they are in the cache.
+constexpr std::size_t kReadBlock = 32768;
+/// From here on a thread is worth its start.
+constexpr int64_t kBlocksForThreads = 4;
 
 /// x - x is 0 for what is finite, else NaN. Eight sums side by side, as vectors hold them.
 bool all_finite(std::span<const double> values) {
@@ -22,6 +29,19 @@ bool all_finite(std::span<const double> values) {
   double total = 0.0;
   for (const double sum : sums) total += sum;
   return total == 0.0;
+}
+
+/// Elements of `tensor` from the row-major index `begin` on, as many as `values` takes.
+void convert(const Tensor& tensor, std::size_t begin, std::span<double> values) {
+  if (tensor.is_contiguous() && tensor.dtype() == DType::kF32) {
+    std::ranges::copy(tensor.values<float>().subspan(begin, values.size()), values.begin());
+  } else if (tensor.is_contiguous() && tensor.dtype() == DType::kF64) {
+    std::ranges::copy(tensor.values<double>().subspan(begin, values.size()), values.begin());
+  } else {
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = tensor.at(static_cast<int64_t>(begin + i));
+    }
+  }
 }
 
 std::string place_of(int64_t linear, const std::vector<int64_t>& shape) {
@@ -75,8 +95,8 @@ Result<std::vector<int64_t>> OpCallReader::shape(const std::string& name, int64_
   return tensor->shape();
 }
 
-Result<Tensor> OpCallReader::values(const std::string& name, const std::vector<int64_t>& shape,
-                                    const OwnedRows& owned) const {
+Result<const Tensor*> OpCallReader::floating_input(const std::string& name,
+                                                   const std::vector<int64_t>& shape) const {
   PACKPROOF_TRY(const Tensor* const tensor, input(name));
   if (tensor->shape() != shape) {
     return refusal("expected '" + name + "' of shape " + shape_text(shape) + ", found " +
@@ -86,24 +106,55 @@ Result<Tensor> OpCallReader::values(const std::string& name, const std::vector<i
     return refusal("expected '" + name + "' of a floating dtype, found " +
                    std::string(name_of(tensor->dtype())));
   }
-  Tensor result = tensor->to(DType::kF64);
-  const std::span<double> values = result.values<double>();
-  const std::size_t rows = owned.empty() ? 1 : owned.size();
-  const std::size_t per_row = values.size() / std::max<std::size_t>(rows, 1);
-  for (std::size_t row = 0; row < rows; ++row) {
-    const std::span<double> part = values.subspan(row * per_row, per_row);
-    if (!owned.empty() && !owned[row]) {
-      std::fill(part.begin(), part.end(), 0.0);
-      continue;
+  return tensor;
+}
+
+Status OpCallReader::read(const std::string& name, const Tensor& tensor, const OwnedRows& owned,
+                          std::span<double> values) const {
+  if (values.empty()) return {};
+  const std::size_t rows = owned.empty() ? values.size() : owned.size();
+  const std::size_t per_row = values.size() / rows;
+  const auto is_owned = [&](std::size_t row) { return owned.empty() || owned[row]; };
+  const std::size_t rows_per_block = std::max<std::size_t>(1, kReadBlock / per_row);
+  const auto blocks = static_cast<int64_t>((rows + rows_per_block - 1) / rows_per_block);
+  std::atomic<bool> finite{true};
+  run_parallel(blocks, blocks < kBlocksForThreads ? 1 : 0, [&](int64_t block) {
+    const std::size_t end = std::min(rows, (static_cast<std::size_t>(block) + 1) * rows_per_block);
+    std::size_t row = static_cast<std::size_t>(block) * rows_per_block;
+    while (row < end) {
+      std::size_t next = row + 1;
+      while (next < end && is_owned(next) == is_owned(row)) ++next;
+      const std::span<double> part = values.subspan(row * per_row, (next - row) * per_row);
+      if (is_owned(row)) {
+        convert(tensor, row * per_row, part);
+        if (!all_finite(part)) finite = false;
+      } else {
+        std::fill(part.begin(), part.end(), 0.0);
+      }
+      row = next;
     }
-    if (all_finite(part)) continue;
-    for (std::size_t i = 0; i < part.size(); ++i) {
-      if (std::isfinite(part[i])) continue;
-      return refusal("expected finite values in '" + name + "', found " +
-                     (std::isnan(part[i]) ? "NaN" : "an infinity") + " at " +
-                     place_of(static_cast<int64_t>(row * per_row + i), shape));
-    }
-  }
+  });
+  if (finite) return {};
+  const auto bad = std::ranges::find_if_not(values, [](double x) { return std::isfinite(x); });
+  return refusal("expected finite values in '" + name + "', found " +
+                 (std::isnan(*bad) ? "NaN" : "an infinity") + " at " +
+                 place_of(bad - values.begin(), tensor.shape()));
+}
+
+Result<Tensor> OpCallReader::values(const std::string& name, const std::vector<int64_t>& shape,
+                                    const OwnedRows& owned) const {
+  PACKPROOF_TRY(const Tensor* const tensor, floating_input(name, shape));
+  Tensor result(DType::kF64, shape);
+  PACKPROOF_CHECK_OK(read(name, *tensor, owned, result.values<double>()));
+  return result;
+}
+
+Result<TokenValues> OpCallReader::token_values(const std::string& name,
+                                               const std::vector<int64_t>& shape,
+                                               const OwnedRows& owned) const {
+  PACKPROOF_TRY(const Tensor* const tensor, floating_input(name, shape));
+  TokenValues result(shape);
+  PACKPROOF_CHECK_OK(read(name, *tensor, owned, result.values()));
   return result;
 }
 

@@ -3,8 +3,10 @@
 #include "harness/core/op_call.h"
 #include "harness/core/result.h"
 #include "reference/delta_rule_problem.h"
+#include "reference/token_values.h"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,6 +50,10 @@ class OpCallReader {
   Result<Tensor> values(const std::string& name, const std::vector<int64_t>& shape,
                         const OwnedRows& owned = {}) const;
 
+  /// The same for the large tensors of a call: neither cleared first nor a Tensor.
+  Result<TokenValues> token_values(const std::string& name, const std::vector<int64_t>& shape,
+                                   const OwnedRows& owned) const;
+
   /// Values of an integer input.
   Result<std::vector<int64_t>> integers(const std::string& name,
                                         const std::vector<int64_t>& shape) const;
@@ -71,6 +77,10 @@ class OpCallReader {
 
  private:
   Result<const Tensor*> input(const std::string& name) const;
+  Result<const Tensor*> floating_input(const std::string& name,
+                                       const std::vector<int64_t>& shape) const;
+  Status read(const std::string& name, const Tensor& tensor, const OwnedRows& owned,
+              std::span<double> values) const;
 
   const OpCall& call_;
   bool bounds_;
