@@ -18,7 +18,7 @@ namespace {
 constexpr std::chrono::milliseconds kProbeLimit{60000};
 constexpr double kMoreThanTheProof = 60.0;  // Seconds for Python's start and the table of versions.
 
-// Exit code of the probe where Python runs and the package is not there; no Python ends with it.
+// Exit code of the probe where Python runs and the package is not there.
 constexpr int kNoPackage = 77;
 
 struct DoctorArguments {
@@ -38,20 +38,27 @@ Result<ChildProcess> start_python(const DoctorArguments& arguments, const std::s
   return ChildProcess::start({"/bin/sh", "-c", "exec " + arguments.python + " " + rest});
 }
 
+constexpr const char* kProbe =
+    "import importlib.util, sys\n"
+    "if importlib.util.find_spec('packproof_candidate') is None: sys.exit(77)\n"
+    "try: import packproof_candidate.doctor\n"
+    "except Exception as error: sys.exit(f'{type(error).__name__}: {error}')";
+
 /// Whether the Python side is there; else one sentence that says what to install.
 Status probe(const DoctorArguments& arguments) {
-  PACKPROOF_TRY(ChildProcess child,
-                start_python(arguments, "-c " + quoted("import importlib.util, sys; sys.exit(0 if "
-                                                       "importlib.util.find_spec("
-                                                       "\"packproof_candidate\") else " +
-                                                       std::to_string(kNoPackage) + ")")));
+  PACKPROOF_TRY(ChildProcess child, start_python(arguments, "-c " + quoted(kProbe)));
   child.close_input();
   const bool ended = child.wait_for_end(kProbeLimit);
-  if (ended && child.exit_code() == 0) return {};
-  if (ended && child.exit_code() == kNoPackage) {
+  const std::optional<int> code = child.exit_code();
+  if (ended && code == 0) return {};
+  if (ended && code == kNoPackage) {
     return usage_error("'" + arguments.python +
                        "' does not find the package packproof_candidate: pip install "
                        "harness/python, or set PYTHONPATH to that folder");
+  }
+  if (ended && code == 1) {
+    return usage_error("'" + arguments.python + "' cannot load the package packproof_candidate (" +
+                       child.last_words() + "): pip install harness/python");
   }
   return usage_error("--python: expected the command of a Python 3, '" + arguments.python + "' " +
                      (ended ? child.ending() : "gave no answer") +
