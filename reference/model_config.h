@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -46,6 +47,9 @@ struct ModelConfig {
   std::vector<int64_t> mlp_only_layers;
   bool output_router_logits = false;
   double router_aux_loss_coef = 0.001;
+
+  /// The library keeps this row of the embedding table free of gradients; text has no such token.
+  std::optional<int64_t> pad_token_id;
 
   int64_t rotary_dim() const;  ///< floor(head_dim * partial_rotary_factor).
 

@@ -146,6 +146,9 @@ Status read_common_fields(const FieldReader& fields, ModelConfig& config) {
   if (hidden_act != "silu" && hidden_act != "swish") {
     return fields.refusal("hidden_act", "\"silu\" or \"swish\"");
   }
+  if (fields.given("pad_token_id")) {
+    PACKPROOF_CHECK_OK(fields.read("pad_token_id", config.pad_token_id.emplace()));
+  }
   return {};
 }
 

@@ -148,6 +148,12 @@ TEST(ModelConfig, DecidesWhichLayersOfQwen3NextAreMixtures) {
   EXPECT_FALSE(dense->is_moe_layer(0));
 }
 
+TEST(ModelConfig, PadTokenMayBeNone) {
+  EXPECT_EQ(parsed(R"("pad_token_id": 3)")->pad_token_id, 3);
+  EXPECT_EQ(parsed(R"("pad_token_id": null)")->pad_token_id, std::nullopt);
+  EXPECT_FALSE(parsed(R"("pad_token_id": "three")").ok());
+}
+
 TEST(ModelConfig, IgnoresWhatTheClassDoesNotHave) {
   const auto dense = parsed(R"("num_experts": "many", "attn_output_gate": true,
       "mamba_ssm_dtype": "float32", "mtp_num_hidden_layers": 1, "pad_token_id": null)");

@@ -46,7 +46,7 @@ enum class ModelForm : uint8_t { kPacked, kAlone, kPaddedLeft };
 Result<Tensor> model_logits(const reference::Model& model, const std::vector<int64_t>& lens,
                             const Tensor& input_ids, ModelForm form, const reference::OpHook& hook);
 
-/// i64 [1, T], drawn by `seed` from the model's vocabulary.
+/// i64 [1, T], drawn by `seed` from the model's vocabulary; packed text has no pad tokens.
 Tensor draw_input_ids(const reference::ModelConfig& config, int64_t tokens, uint64_t seed);
 
 /// The small dense model that suites use when no folder is named: three delta-net layers and one

@@ -111,7 +111,8 @@ Tensor draw_input_ids(const reference::ModelConfig& config, int64_t tokens, uint
   uint64_t state = seed * UINT64_C(0x9E3779B97F4A7C15) + UINT64_C(0xD1B54A32D192ED03);
   for (int64_t t = 0; t < tokens; ++t) {
     state = state * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    ids.set_int(t, static_cast<int64_t>((state >> 33) % static_cast<uint64_t>(config.vocab_size)));
+    const auto id = static_cast<int64_t>((state >> 33) % static_cast<uint64_t>(config.vocab_size));
+    ids.set_int(t, id == config.pad_token_id ? (id + 1) % config.vocab_size : id);
   }
   return ids;
 }

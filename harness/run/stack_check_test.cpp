@@ -1,5 +1,6 @@
 #include "harness/run/stack_check.h"
 
+#include "harness/run/model_check.h"
 #include "harness/run/toy_reference.h"
 
 #include <cmath>
@@ -135,6 +136,19 @@ TEST(StackCheck, NanAndWrongShapesFail) {
   EXPECT_NE(shape.checks[0].detail.find("'hidden_states.01' of shape [6, 1], found [6, 2]"),
             std::string::npos)
       << shape.checks[0].detail;
+}
+
+TEST(StackCheck, DrawnTextHasNoPadTokens) {
+  reference::ModelConfig config;
+  config.vocab_size = 3;
+  config.pad_token_id = 2;
+  const Tensor ids = draw_input_ids(config, 64, 1);
+  bool zero = false;
+  for (int64_t t = 0; t < ids.numel(); ++t) {
+    EXPECT_NE(ids.int_at(t), 2);
+    zero = zero || ids.int_at(t) == 0;
+  }
+  EXPECT_TRUE(zero);
 }
 
 TEST(StackCheck, LossIsComparedWhereThereIsOne) {
