@@ -28,7 +28,9 @@ constexpr double kRoundingsBetween = 12.0;
 
 // A result is to first order a sum of many such disturbances, hence normal. Of one number the
 // largest of four draws is a low estimate of its standard deviation at times, but eight of them are
-// then exceeded with probability 3e-4; of the many numbers in a row or tensor, never.
+// then exceeded with probability 3e-4; of the many numbers in a row or tensor, never. Measured in
+// float32 on the oracle's dense_r3, `dust` and `edges`: right runs use 3 % of the limits of layers and
+// logits and 11 to 22 % of those of gradients.
 constexpr double kDeviations = 8.0;
 constexpr uint64_t kDraws = 4;
 
