@@ -125,6 +125,7 @@ CheckResult judge_logits(const Sides& sides, const ModelRun& got, const StackChe
 
 CheckResult judge_loss(const StackTruth& truth, const StackLimits& limits,
                        const TensorMap& outputs) {
+  if (!truth.scored) return failed("loss", OutcomeKind::kNotRun, "no token is scored");
   const auto found = outputs.find("loss");
   if (found == outputs.end() || found->second.numel() != 1) {
     return failed("loss", OutcomeKind::kNotRun, "the candidate gives no loss");

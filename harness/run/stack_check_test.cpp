@@ -90,11 +90,11 @@ class SummingCandidate : public toy::Candidate {
   Behaviour behaviour_;
 };
 
-CaseResult judge(Behaviour behaviour) {
+CaseResult judge(Behaviour behaviour, std::vector<int64_t> lens = {2, 0, 3, 1}) {
   SummingCandidate candidate(behaviour);
   const toy::Reference reference;
   return check_stack(SummingModel(),
-                     {.name = "toy", .folder = ".", .lens = {2, 0, 3, 1}, .seed = 3}, candidate,
+                     {.name = "toy", .folder = ".", .lens = std::move(lens), .seed = 3}, candidate,
                      reference);
 }
 
@@ -136,6 +136,13 @@ TEST(StackCheck, NanAndWrongShapesFail) {
   EXPECT_NE(shape.checks[0].detail.find("'hidden_states.01' of shape [6, 1], found [6, 2]"),
             std::string::npos)
       << shape.checks[0].detail;
+}
+
+TEST(StackCheck, SinglesHaveNoLoss) {
+  const CaseResult result = judge(Behaviour::kWrongLoss, {1, 1});
+  EXPECT_EQ(result.checks[0].outcome, OutcomeKind::kPass) << result.checks[0].detail;
+  EXPECT_EQ(result.checks[2].outcome, OutcomeKind::kNotRun);
+  EXPECT_EQ(result.checks[2].detail, "no token is scored");
 }
 
 TEST(StackCheck, DrawnTextHasNoPadTokens) {

@@ -90,6 +90,7 @@ CheckResult judge_gradients(const TensorMap& outputs, const StackTruth& truth,
     result.detail = std::move(detail);
     return result;
   };
+  if (!truth.packed.has_value()) return failed(OutcomeKind::kNotRun, "no token is scored");
   const bool given = std::ranges::any_of(
       outputs, [](const auto& output) { return output.first.starts_with("grad"); });
   if (!given) return failed(OutcomeKind::kNotRun, "the candidate gives no gradients");

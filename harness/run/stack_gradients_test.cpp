@@ -94,6 +94,11 @@ TEST_F(StackGradients, MissingOneFailsAndNoneAtAllIsNotRun) {
   EXPECT_EQ(judge().outcome, OutcomeKind::kNotRun);
 }
 
+TEST_F(StackGradients, WithoutScoredTokensThereAreNone) {
+  truth_.packed.reset();
+  EXPECT_EQ(judge().outcome, OutcomeKind::kNotRun);
+}
+
 TEST_F(StackGradients, TiedHeadIsPartOfTheTable) {
   outputs_.erase("grad." + std::string(kHead));
   EXPECT_EQ(judge(true).outcome, OutcomeKind::kPass) << judge(true).detail;

@@ -159,7 +159,10 @@ Result<StackTruth> stack_truth(const reference::Model& model, const Packing& pac
   StackTruth truth;
   PACKPROOF_TRY(truth.run, run_alone(model, packing, ids));
   truth.loss = loss_of(truth.run.logits, packing, ids);
-  if (gradients || model.config().output_router_logits) {
+  for (int64_t n = 0; n < packing.num_seqs(); ++n) {
+    truth.scored = truth.scored || packing.length(n) > 1;
+  }
+  if (truth.scored && (gradients || model.config().output_router_logits)) {
     PACKPROOF_TRY(truth.packed, packed_loss(model, packing, ids));
     truth.loss = truth.packed->loss;
   }

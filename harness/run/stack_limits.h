@@ -19,6 +19,7 @@ struct StackTruth {
   /// Mean over all tokens but the first of each sequence, with the auxiliary loss of mixtures that
   /// have one: that couples all tokens, so it is the packed batch's.
   double loss = 0.0;
+  bool scored = false;  ///< Whether any token is scored: else there is no loss.
   std::optional<reference::Model::LossResult> packed;  ///< Where the loss or gradients needed it.
 };
 
