@@ -33,6 +33,8 @@ TEST(Sequences, PositionsRestartAtTheirLeast) {
       sequences_of_positions(integers({1, 6}, {0, 1, 0, 0, 1, 7}, DType::kI64));
   ASSERT_TRUE(found.ok());
   EXPECT_EQ(found->spans, (std::vector<Span>{{0, 2}, {2, 1}, {3, 3}}));
+  EXPECT_EQ(sequences_of_positions(integers({1, 3}, {5, 6, 5}))->spans,
+            (std::vector<Span>{{0, 2}, {2, 1}}));
   // Several rows of positions (M-RoPE): the first one counts.
   const Result<Sequences> rows = sequences_of_positions(integers({2, 1, 2}, {0, 0, 5, 6}));
   ASSERT_TRUE(rows.ok());
@@ -72,6 +74,8 @@ TEST(Sequences, PaddingIsTrimmedAndSqueezedOut) {
   EXPECT_EQ(trimmed.spans, (std::vector<Span>{{1, 2}, {3, 2}}));
   EXPECT_EQ(compressed(trimmed).spans, (std::vector<Span>{{0, 2}, {2, 2}}));
   EXPECT_EQ(compressed(trimmed).rows, 4);
+  EXPECT_EQ(without_padding(rows, integers({2, 3}, {0, 0, 0, 1, 1, 1})).spans,
+            (std::vector<Span>{{3, 3}}));
 }
 
 TEST(Sequences, ASharedPlaceAndATornSequenceDisagree) {
