@@ -116,6 +116,7 @@ TEST(JudgeCapture, TheBatchsSourcesAreComparedWithEachOther) {
   EXPECT_TRUE(contains(judged(capture).notes.at(0), "from seq_idx of the batch"));
   capture.batch["cu_seq_lens_q"] = offsets({2, 7});
   EXPECT_TRUE(contains(judged(capture).notes.at(1), "seq_idx of the batch says otherwise"));
+  capture.batch["input_ids"] = Tensor(DType::kI64, {1, kTokens});
   capture.batch["seq_idx"] = ids({2, 3});
   EXPECT_EQ(judge_capture(capture, definition(), [](int64_t) {}).error().code, Code::kInvalidInput);
 }
