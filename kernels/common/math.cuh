@@ -16,11 +16,11 @@ namespace packproof {
 /// e^x: within 1 ulp where the result is normal (x > -87.33), half the smallest subnormal more
 /// below; exactly 1 at 0, exactly 0 below -104, infinite above 88.73.
 __device__ inline float exp_f32(float x) {
-  if (!(x > -104.0f)) return x != x ? x : 0.0f;
-  if (x > 88.73f) return float_of(0x7f800000u);
-  // x = n ln 2 + r, |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds to an integer.
-  const float n = fmaf(x, 1.44269502f, 12582912.0f) - 12582912.0f;
-  const float r = fmaf(n, -1.42860677e-06f, fmaf(n, -0x1.62e4p-1f, x));
+  // Computed for every x and chosen from at the end: no branches.
+  const float bounded = x > -104.0f ? (x > 88.73f ? 88.73f : x) : -104.0f;
+  // bounded = n ln 2 + r, |r| <= ln 2 / 2; adding 1.5 * 2^23 rounds to an integer.
+  const float n = fmaf(bounded, 1.44269502f, 12582912.0f) - 12582912.0f;
+  const float r = fmaf(n, -1.42860677e-06f, fmaf(n, -0x1.62e4p-1f, bounded));
   // e^r = 1 + r + r^2 p(r); p interpolates at Chebyshev nodes, relative error below 2^-28.
   float p = 0.00139262131f;
   p = fmaf(p, r, 0.00836320315f);
@@ -31,8 +31,11 @@ __device__ inline float exp_f32(float x) {
   // 2^n in two factors: n reaches -150 and 128, beyond the exponents of one float.
   const int exponent = static_cast<int>(n);
   const int half = exponent / 2;
-  return e * float_of(static_cast<uint32_t>(half + 127) << 23) *
-         float_of(static_cast<uint32_t>(exponent - half + 127) << 23);
+  const float result = e * float_of(static_cast<uint32_t>(half + 127) << 23) *
+                       float_of(static_cast<uint32_t>(exponent - half + 127) << 23);
+  if (x != x) return x;
+  if (x > 88.73f) return float_of(0x7f800000u);
+  return x > -104.0f ? result : 0.0f;
 }
 
 /// log(1 + u) for u in [0, 1]: within 2 ulp.

@@ -2,7 +2,8 @@
 // state and so run side by side; `scan` then walks each sequence with them.
 //
 // Mapping     grid chunks * key heads * pairs of their value heads, 4 warps. Warp w owns the products
-//             K K^T and Q K^T of rows 16 w .. 16 w + 15, thread 64 h + c column c of A of head h.
+//             K K^T and Q K^T of rows 16 w .. 16 w + 15, lane 16 h + c of warp w column 16 w + c of
+//             A of head h.
 // Writes      ChunkOperators of each value head (11,008 bytes), kept for a backward pass; with
 //             qk_l2norm, or where q and k are not aligned, copies of q and k for `scan`.
 // Shared      PrepShared: 60,032 bytes for 128 keys; M takes the place of q and k.
@@ -69,15 +70,21 @@ __global__ void __launch_bounds__(kOperatorThreads, 3) chunk_prep(ChunkParams<T>
 
   const ChunkOfSequence place = params.schedule.chunks[chunk];
   const SequenceRows rows = rows_of(params.sequences, place.sequence);
+  const int64_t done = int64_t{kChunkRows} * place.index;
   if (thread < kChunkBlocks) {
-    shared.blocks[thread] = block_of(rows, int64_t{kChunkRows} * place.index, thread, 0);
+    shared.blocks[thread] = block_of(rows, done, thread, 0);
   }
   __syncthreads();  // blocks stand
   const int num_keys = tokens.head_k_dim;
-  stage_blocks(q, shared.blocks,
-               HeadColumns<T>{tokens.q, key_head, 0, num_keys, params.keys_aligned});
-  stage_blocks(k, shared.blocks,
-               HeadColumns<T>{tokens.k, key_head, 0, num_keys, params.keys_aligned});
+  const int num_rows =
+      rows.length - done < kChunkRows ? static_cast<int>(rows.length - done) : kChunkRows;
+  const auto stage_keys = [&](RowTile<T, kKeys>& tile, const StridedView<const T, 4>& view) {
+    const HeadColumns<T> columns{view, key_head, 0, num_keys, params.keys_aligned};
+    stage_run<kOperatorThreads>(tile, thread, kChunkRows,
+                                columns.run(rows.batch, rows.first + done, num_rows));
+  };
+  stage_keys(q, tokens.q);
+  stage_keys(k, tokens.k);
   ptx::copy_async_commit();
   const int own_head = thread / kChunkRows;
   const int own_row = thread % kChunkRows;
@@ -102,9 +109,12 @@ __global__ void __launch_bounds__(kOperatorThreads, 3) chunk_prep(ChunkParams<T>
     apply_gates(shared.blocks, products, shared.gates[i], shared.couplings[i], shared.operators[i]);
   }
   __syncthreads();  // M is complete
-  if (own_head < num_heads) {
-    solve_column(shared.blocks, shared.couplings[own_head], own_row,
-                 shared.operators[own_head].solve);
+  // Columns of one block cost the same: a warp takes those of both heads.
+  const int solve_head = thread % 32 / kBlockRows;
+  if (solve_head < num_heads) {
+    solve_column(shared.blocks, shared.couplings[solve_head],
+                 thread / 32 * kBlockRows + thread % kBlockRows,
+                 shared.operators[solve_head].solve);
   }
   __syncthreads();  // A is complete
   for (int i = 0; i < num_heads; ++i) {

@@ -23,6 +23,15 @@ struct ScanStage {
   ChunkOperators<T> operators;
 };
 
+/// Two warps that own columns leave warps' slots free: two more stage for them.
+template <int kColumns>
+struct ScanThreads {
+  static constexpr int kWalking = 2 * kColumns;
+  static constexpr int kStaging = kColumns == 32 ? 64 : kWalking;
+  static constexpr int kFirstStaging = kColumns == 32 ? kWalking : 0;
+  static constexpr int kAll = kFirstStaging + kStaging;
+};
+
 template <typename T, int kKeys, int kColumns>
 struct ScanShared {
   static constexpr int kNumStages = kKeys <= 128 ? 2 : 1;
@@ -44,19 +53,18 @@ struct ScanTask {
   }
 };
 
-template <typename T, typename Stage>
+/// By threads 0 .. kThreads - 1 of those that stage.
+template <int kThreads, typename T, typename Stage>
 __device__ __forceinline__ void stage_chunk(const ChunkParams<T>& params, const ScanTask& task,
-                                            int chunk, Stage& stage) {
+                                            int chunk, int thread, Stage& stage) {
+  if (thread < 0) return;
   const DeltaRuleTokens<T>& tokens = params.tokens;
   const int num_rows = task.rows_in(chunk);
   const int staged_rows = kBlockRows * blocks_of(num_rows);
   const int64_t first_row = task.rows.first + int64_t{kChunkRows} * chunk;
   const auto stage_tensor = [&](auto& tile, const HeadColumns<T>& columns) {
-    stage_rows(tile, staged_rows, columns.count, columns.view.stride[3], columns.aligned,
-               columns.view.data, [&](int r, int column) -> const T* {
-                 if (r >= num_rows) return nullptr;
-                 return columns.at(task.rows.batch, first_row + r, column);
-               });
+    stage_run<kThreads>(tile, thread, staged_rows,
+                        columns.run(task.rows.batch, first_row, num_rows));
   };
   if (params.key_copies.data == nullptr) {
     stage_tensor(stage.q, {tokens.q, task.key_head, 0, tokens.head_k_dim, true});
@@ -65,28 +73,31 @@ __device__ __forceinline__ void stage_chunk(const ChunkParams<T>& params, const 
     const int keys = params.key_copies.keys;
     const int64_t chunk_head =
         (int64_t{task.first_chunk} + chunk) * params.num_k_heads + task.key_head;
-    const T* q = params.key_copies.q(chunk_head);
-    const T* k = params.key_copies.k(chunk_head);
-    stage_rows(stage.q, staged_rows, keys, 1, true, q,
-               [&](int r, int column) { return q + r * keys + column; });
-    stage_rows(stage.k, staged_rows, keys, 1, true, k,
-               [&](int r, int column) { return k + r * keys + column; });
+    const auto stage_copy = [&](auto& tile, const T* copy) {
+      stage_run<kThreads>(tile, thread, staged_rows,
+                          RowRun<T>{copy, staged_rows, keys, 1, keys, true});
+    };
+    stage_copy(stage.q, params.key_copies.q(chunk_head));
+    stage_copy(stage.k, params.key_copies.k(chunk_head));
   }
   stage_tensor(stage.v, {tokens.v, task.head, task.first_column,
                          tokens.head_v_dim - task.first_column, params.values_aligned});
   const auto* from = reinterpret_cast<const unsigned char*>(
       &params.operators[(int64_t{task.first_chunk} + chunk) * params.num_v_heads + task.head]);
   auto* to = reinterpret_cast<unsigned char*>(&stage.operators);
-  for (int offset = kPieceBytes * static_cast<int>(threadIdx.x);
-       offset < static_cast<int>(sizeof(ChunkOperators<T>));
-       offset += kPieceBytes * static_cast<int>(blockDim.x)) {
-    ptx::copy_async<kPieceBytes>(to + offset, from + offset);
+  constexpr int kStep = kPieceBytes * kThreads;
+  for (int i = 0; i < static_cast<int>(sizeof(ChunkOperators<T>)); i += kStep) {
+    const int offset = i + kPieceBytes * thread;
+    if (offset < static_cast<int>(sizeof(ChunkOperators<T>))) {
+      ptx::copy_async<kPieceBytes>(to + offset, from + offset);
+    }
   }
   ptx::copy_async_commit();
 }
 
 template <typename T, int kKeys, int kColumns>
-__global__ void __launch_bounds__(2 * kColumns) chunk_scan(ChunkParams<T> params, int num_slices) {
+__global__ void __launch_bounds__(ScanThreads<kColumns>::kAll)
+    chunk_scan(ChunkParams<T> params, int num_slices) {
   const auto heads_and_slices = static_cast<unsigned>(params.num_v_heads * num_slices);
   const int place = static_cast<int>(blockIdx.x / heads_and_slices);
   const int head_and_slice = static_cast<int>(blockIdx.x % heads_and_slices);
@@ -106,9 +117,11 @@ __global__ void __launch_bounds__(2 * kColumns) chunk_scan(ChunkParams<T> params
                       head_and_slice % num_slices * kColumns};
   const int column = static_cast<int>(threadIdx.x) / 32 * kWarpColumns;
   const int state_column = task.first_column + column;
-  const bool owns_columns = state_column < tokens.head_v_dim;
+  const bool owns_columns = column < kColumns && state_column < tokens.head_v_dim;
+  using Threads = ScanThreads<kColumns>;
+  const int staging_thread = static_cast<int>(threadIdx.x) - Threads::kFirstStaging;
 
-  stage_chunk(params, task, 0, shared.stage[0]);
+  stage_chunk<Threads::kStaging>(params, task, 0, staging_thread, shared.stage[0]);
   ChunkState<T, kKeys> state;
   if (owns_columns) {
     state.load(params.initial_state, task.sequence, head, state_column, tokens.head_k_dim,
@@ -120,23 +133,32 @@ __global__ void __launch_bounds__(2 * kColumns) chunk_scan(ChunkParams<T> params
     __syncthreads();  // this chunk is staged, and nobody reads the other stage any more
     const bool is_last = chunk + 1 == sequence.num_chunks;
     if (kNumStages > 1 && !is_last) {
-      stage_chunk(params, task, chunk + 1, shared.stage[(chunk + 1) % kNumStages]);
+      stage_chunk<Threads::kStaging>(params, task, chunk + 1, staging_thread,
+                                     shared.stage[(chunk + 1) % kNumStages]);
     }
     if (owns_columns) {
       const int num_rows = task.rows_in(chunk);
-      const TileRows rows{0, blocks_of(num_rows), num_rows};
       const bool carry = !is_last || params.final_state.data != nullptr;
-      float output[kChunkBlocks][2][4];
-      state.advance(stage.q, stage.k, stage.v, stage.operators, rows, column, carry, output);
-      T* first = params.output.at(task.rows.batch, task.rows.first + int64_t{kChunkRows} * chunk,
-                                  head, state_column);
-      store_output(output, tokens.scale, rows, column, stage.v, first, params.output.stride[1],
-                   params.output.stride[3], tokens.head_v_dim - state_column,
-                   params.output_aligned);
+      const auto walk = [&](const TileRows& rows) {
+        float output[kChunkBlocks][2][4];
+        state.advance(stage.q, stage.k, stage.v, stage.operators, rows, column, carry, output);
+        T* first = params.output.at(task.rows.batch, task.rows.first + int64_t{kChunkRows} * chunk,
+                                    head, state_column);
+        store_output(output, tokens.scale, rows, column, stage.v, first, params.output.stride[1],
+                     params.output.stride[3], tokens.head_v_dim - state_column,
+                     params.output_aligned);
+      };
+      // Constants leave no branches between the products; with 256 keys there are no registers to
+      // gain from that.
+      if (kKeys <= 128 && num_rows == kChunkRows) {
+        walk({0, kChunkBlocks, kChunkRows});
+      } else {
+        walk({0, blocks_of(num_rows), num_rows});
+      }
     }
     if (kNumStages == 1 && !is_last) {
       __syncthreads();  // nobody reads the only stage any more
-      stage_chunk(params, task, chunk + 1, stage);
+      stage_chunk<Threads::kStaging>(params, task, chunk + 1, staging_thread, stage);
     }
   }
   if (owns_columns) {
@@ -152,7 +174,7 @@ packproof_status launch_slices(const ChunkParams<T>& params, const ChunkGrids& g
   return launch<&chunk_scan<T, kKeys, kColumns>>(
       {.name = "chunk_scan",
        .grid = dim3(static_cast<unsigned>(grids.num_long * params.num_v_heads * num_slices)),
-       .block = dim3(2 * kColumns),
+       .block = dim3(ScanThreads<kColumns>::kAll),
        .shared_bytes = sizeof(ScanShared<T, kKeys, kColumns>),
        .stream = stream},
       message, params, num_slices);

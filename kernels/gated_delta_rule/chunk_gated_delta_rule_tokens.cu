@@ -77,11 +77,12 @@ __global__ void __launch_bounds__(kOperatorThreads) chunk_tokens(ChunkParams<T> 
   __syncthreads();  // places stand
   const int staged_rows = kBlockRows * blocks_of(run.count);
   const auto stage_keys = [&](RowTile<T, kKeys>& tile, const StridedView<const T, 4>& view) {
-    stage_rows(tile, staged_rows, tokens.head_k_dim, view.stride[3], params.keys_aligned, view.data,
-               [&](int r, int column) -> const T* {
-                 if (r >= run.count) return nullptr;
-                 return view.at(shared.place[r].batch, shared.place[r].row, key_head, column);
-               });
+    stage_rows<kOperatorThreads>(tile, thread, staged_rows, tokens.head_k_dim, view.stride[3],
+                                 params.keys_aligned, view.data, [&](int r) -> const T* {
+                                   if (r >= run.count) return nullptr;
+                                   return view.at(shared.place[r].batch, shared.place[r].row,
+                                                  key_head, 0);
+                                 });
   };
   stage_keys(shared.q, tokens.q);
   stage_keys(shared.k, tokens.k);

@@ -89,13 +89,16 @@ __global__ void __launch_bounds__(kOperatorThreads) chunk_window(ChunkParams<T> 
   if (thread <= window.count) describe_window(params.sequences, window, thread, shared);
   __syncthreads();  // blocks stand
   const int key_head = head / tokens.heads_per_group;
-  stage_blocks(shared.q, shared.blocks,
-               HeadColumns<T>{tokens.q, key_head, 0, tokens.head_k_dim, params.keys_aligned});
-  stage_blocks(shared.k, shared.blocks,
-               HeadColumns<T>{tokens.k, key_head, 0, tokens.head_k_dim, params.keys_aligned});
+  stage_blocks<kOperatorThreads>(
+      shared.q, shared.blocks,
+      HeadColumns<T>{tokens.q, key_head, 0, tokens.head_k_dim, params.keys_aligned});
+  stage_blocks<kOperatorThreads>(
+      shared.k, shared.blocks,
+      HeadColumns<T>{tokens.k, key_head, 0, tokens.head_k_dim, params.keys_aligned});
   ptx::copy_async_commit();
-  stage_blocks(shared.v, shared.blocks,
-               HeadColumns<T>{tokens.v, head, 0, tokens.head_v_dim, params.values_aligned});
+  stage_blocks<kOperatorThreads>(
+      shared.v, shared.blocks,
+      HeadColumns<T>{tokens.v, head, 0, tokens.head_v_dim, params.values_aligned});
   ptx::copy_async_commit();
   if (thread < kChunkRows) {
     load_gate(tokens, shared.blocks, head, thread, shared.gates, shared.operators);
@@ -127,9 +130,10 @@ __global__ void __launch_bounds__(kOperatorThreads) chunk_window(ChunkParams<T> 
     }
     if (pass + kPassColumns >= tokens.head_v_dim) break;
     __syncthreads();  // v is no longer read
-    stage_blocks(shared.v, shared.blocks,
-                 HeadColumns<T>{tokens.v, head, pass + kPassColumns,
-                                tokens.head_v_dim - pass - kPassColumns, params.values_aligned});
+    stage_blocks<kOperatorThreads>(
+        shared.v, shared.blocks,
+        HeadColumns<T>{tokens.v, head, pass + kPassColumns, tokens.head_v_dim - pass - kPassColumns,
+                       params.values_aligned});
     ptx::copy_async_commit();
   }
 }

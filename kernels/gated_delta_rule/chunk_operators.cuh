@@ -101,9 +101,12 @@ __device__ __forceinline__ void load_gate(const DeltaRuleTokens<T>& tokens, cons
 /// gamma of row `r`, from the start of its sequence's rows in this tile.
 __device__ __forceinline__ void sum_gates(const TileBlock* blocks, int r, TileGates& gates) {
   float gamma = 0.0f;
-#pragma unroll 4
-  for (int j = kBlockRows * blocks[r / kBlockRows].first_block; j <= r; ++j) {
-    gamma += gates.log_decay[j];
+  for (int j = kBlockRows * blocks[r / kBlockRows].first_block; j <= r; j += 4) {
+    const float4 four = *reinterpret_cast<const float4*>(&gates.log_decay[j]);
+    gamma += four.x;
+    if (j + 1 <= r) gamma += four.y;
+    if (j + 2 <= r) gamma += four.z;
+    if (j + 3 <= r) gamma += four.w;
   }
   gates.gamma[r] = gamma;
 }
@@ -187,16 +190,24 @@ __device__ __forceinline__ void solve_column(const TileBlock* blocks, const Tile
 #pragma unroll
     for (int i = 1; i < kBlockRows; ++i) {
 #pragma unroll
-      for (int p = 0; p < i; ++p) {
-        x[i] =
-            fmaf(-coupling.m[kBlockRows * row_block + i][kBlockRows * row_block + p], x[p], x[i]);
+      for (int p = 0; p < i; p += 4) {
+        const float* m = &coupling.m[kBlockRows * row_block + i][kBlockRows * row_block + p];
+        const float4 four = *reinterpret_cast<const float4*>(m);
+        x[i] = fmaf(-four.x, x[p], x[i]);
+        if (p + 1 < i) x[i] = fmaf(-four.y, x[p + 1], x[i]);
+        if (p + 2 < i) x[i] = fmaf(-four.z, x[p + 2], x[i]);
+        if (p + 3 < i) x[i] = fmaf(-four.w, x[p + 3], x[i]);
       }
     }
     T* block = solve.element[TriangularBlocks<T>::block(row_block, own)];
 #pragma unroll
-    for (int i = 0; i < kBlockRows; ++i) {
+    for (int i = 0; i < kBlockRows; i += 2) {
       a[kBlockRows * row_block + i] = x[i];
-      block[TriangularBlocks<T>::place(i, column % kBlockRows)] = from_float<T>(x[i]);
+      a[kBlockRows * row_block + i + 1] = x[i + 1];
+      const uint32_t pair = ptx::Pair<T>::pack(x[i], x[i + 1]);
+      block[TriangularBlocks<T>::place(i, column % kBlockRows)].bits = static_cast<uint16_t>(pair);
+      block[TriangularBlocks<T>::place(i + 1, column % kBlockRows)].bits =
+          static_cast<uint16_t>(pair >> 16);
     }
   }
 }

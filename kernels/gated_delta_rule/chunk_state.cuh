@@ -74,9 +74,11 @@ class ChunkState {
       if (!kReadsTogether && !is_zero_) read_block(k, row, lane, x[block]);
       float values[2][4];
       load_transposed<T>(v, row, column, lane, values);
-      for_each_row(row, lane, [&](int n, int e, int i) {
-        const float predicted = operators.from_start[i] * x[block][n][e];
-        x[block][n][e] = operators.beta[i] * (values[n][e] - predicted);
+      const RowFactors from_start(operators.from_start, row, lane);
+      const RowFactors beta(operators.beta, row, lane);
+      for_each([&](int n, int e) {
+        const float predicted = from_start(n, e) * x[block][n][e];
+        x[block][n][e] = beta(n, e) * (values[n][e] - predicted);
       });
       round_to_left<T>(x[block], corrections[block]);
     }
@@ -95,8 +97,8 @@ class ChunkState {
         multiply_add<T>(delta, corrections[past], solve);
       }
       round_to_left<T>(delta, deltas[block]);
-      for_each_row(kBlockRows * row_block, lane,
-                   [&](int n, int e, int i) { delta[n][e] *= operators.to_end[i]; });
+      const RowFactors to_end(operators.to_end, kBlockRows * row_block, lane);
+      for_each([&](int n, int e) { delta[n][e] *= to_end(n, e); });
       round_to_left<T>(delta, updates[block]);
     }
 
@@ -107,8 +109,8 @@ class ChunkState {
       if (!kReadsTogether && !is_zero_) {
         read_block(q, kBlockRows * row_block, lane, output[block]);
       }
-      for_each_row(kBlockRows * row_block, lane,
-                   [&](int n, int e, int i) { output[block][n][e] *= operators.from_start[i]; });
+      const RowFactors from_start(operators.from_start, kBlockRows * row_block, lane);
+      for_each([&](int n, int e) { output[block][n][e] *= from_start(n, e); });
 #pragma unroll
       for (int past = 0; past <= block; ++past) {
         uint32_t attend[4];
@@ -130,13 +132,30 @@ class ChunkState {
     }
   }
 
-  /// Calls visit(n, e, i) with the tile's row i that element [n][e] of a transposed block holds.
+  /// One factor for each row, of the 16 rows of a transposed block, read in pairs.
+  class RowFactors {
+   public:
+    __device__ __forceinline__ RowFactors(const float (&factors)[kChunkRows], int first_row,
+                                          int lane)
+        : first_(&factors[first_row + lane % 4 * 2]) {}
+
+    /// That of element [n][e].
+    __device__ __forceinline__ float operator()(int n, int e) const {
+      const float2 pair = *reinterpret_cast<const float2*>(first_ + 8 * n);
+      return e % 2 == 0 ? pair.x : pair.y;
+    }
+
+   private:
+    const float* first_;
+  };
+
+  /// Calls visit(n, e) for the elements of a block.
   template <typename Visit>
-  __device__ __forceinline__ static void for_each_row(int first_row, int lane, Visit visit) {
+  __device__ __forceinline__ static void for_each(Visit visit) {
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
 #pragma unroll
-      for (int e = 0; e < 4; ++e) visit(n, e, first_row + 8 * n + lane % 4 * 2 + e % 2);
+      for (int e = 0; e < 4; ++e) visit(n, e);
     }
   }
 
@@ -212,6 +231,7 @@ __device__ __forceinline__ void store_output(const float (&output)[kChunkBlocks]
                                              const TileRows& rows, int column, ValueTile& v,
                                              T* first, int64_t row_stride, int64_t column_stride,
                                              int num_columns, bool aligned) {
+  constexpr int kPitch = sizeof(v.row[0]) / sizeof(T);
   const int lane = static_cast<int>(threadIdx.x) % 32;
   __syncwarp();  // all lanes have read the values
 #pragma unroll
@@ -221,9 +241,12 @@ __device__ __forceinline__ void store_output(const float (&output)[kChunkBlocks]
 #pragma unroll
     for (int n = 0; n < 2; ++n) {
 #pragma unroll
-      for (int e = 0; e < 4; ++e) {
-        v.row[row + 8 * n + lane % 4 * 2 + e % 2][column + lane / 4 + e / 2 * 8] =
-            from_float<T>(scale * output[block][n][e]);
+      for (int e = 0; e < 4; e += 2) {
+        const uint32_t pair =
+            ptx::Pair<T>::pack(scale * output[block][n][e], scale * output[block][n][e + 1]);
+        T* target = &v.row[row + 8 * n + lane % 4 * 2][column + lane / 4 + e / 2 * 8];
+        target[0].bits = static_cast<uint16_t>(pair);
+        target[kPitch].bits = static_cast<uint16_t>(pair >> 16);
       }
     }
   }

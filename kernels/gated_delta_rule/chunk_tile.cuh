@@ -7,6 +7,7 @@
 #include "kernels/common/platform.cuh"
 #include "kernels/common/sequence.cuh"
 #include "kernels/ptx/copy_async.cuh"
+#include "kernels/ptx/pair.cuh"
 
 #include <cstdint>
 
@@ -53,6 +54,17 @@ __device__ inline TileBlock block_of(const SequenceRows& rows, int64_t done, int
           first_block + blocks_of(in_tile)};
 }
 
+/// Rows at equal distances: `count` of them, then zeros.
+template <typename T>
+struct RowRun {
+  const T* first;
+  int count;
+  int64_t row_stride;
+  int64_t column_stride;
+  int num_columns;
+  bool aligned;
+};
+
 /// One head of a token tensor, as it is copied into tiles.
 template <typename T>
 struct HeadColumns {
@@ -65,46 +77,117 @@ struct HeadColumns {
   __device__ const T* at(int64_t batch, int64_t row, int column) const {
     return view.at(batch, row, head, first + column);
   }
+
+  /// `num_rows` rows from `row` on.
+  __device__ RowRun<T> run(int64_t batch, int64_t row, int num_rows) const {
+    return {at(batch, row, 0), num_rows, view.stride[1], view.stride[3], count, aligned};
+  }
 };
 
-/// Fills rows 0 .. num_rows - 1 of a tile: of row r what source(r, column) points to, or zeros where
-/// that is null. All threads of the block call it. Asynchronous where `aligned`: the caller commits,
-/// waits, and synchronises in either case. Both ways move the same bits.
-template <typename Tile, typename Source>
-__device__ __forceinline__ void stage_rows(Tile& tile, int num_rows, int num_columns,
+/// How kThreads threads share the pieces of a tile: each keeps one column and takes every
+/// kRowStep-th row.
+template <typename Tile, int kThreads>
+struct PieceOfThread {
+  static constexpr int kPieces = Tile::kColumns / kPieceElements;
+  static constexpr int kRowStep = kThreads / kPieces;
+  static constexpr int kNumRows = kChunkRows / kRowStep;
+  static_assert(kThreads % kPieces == 0 && kChunkRows % kRowStep == 0);
+
+  int first_row;
+  int column;
+
+  __device__ explicit PieceOfThread(int thread)
+      : first_row(thread / kPieces), column(thread % kPieces * kPieceElements) {}
+};
+
+/// One piece, element by element, or zeros where `from` is null.
+template <typename T>
+__device__ __forceinline__ void copy_piece(const T* from, int64_t column_stride, int num_columns,
+                                           T* target) {
+#pragma unroll
+  for (int e = 0; e < kPieceElements; ++e) {
+    const bool exists = from != nullptr && e < num_columns;
+    target[e].bits = exists ? from[e * column_stride].bits : uint16_t{0};
+  }
+}
+
+/// Fills rows 0 .. num_rows - 1 of a tile: of row r what row_at(r) points to, the first column, or
+/// zeros where that is null. Threads 0 .. kThreads - 1 call it. Asynchronous where `aligned`: the
+/// caller commits, waits, and synchronises in either case. Both ways move the same bits.
+template <int kThreads, typename Tile, typename RowAt>
+__device__ __forceinline__ void stage_rows(Tile& tile, int thread, int num_rows, int num_columns,
                                            int64_t column_stride, bool aligned,
-                                           const void* any_address, Source source) {
+                                           const void* any_address, RowAt row_at) {
   constexpr int kPieces = Tile::kColumns / kPieceElements;
-  for (int i = static_cast<int>(threadIdx.x); i < num_rows * kPieces;
-       i += static_cast<int>(blockDim.x)) {
+  for (int i = thread; i < num_rows * kPieces; i += kThreads) {
     const int r = i / kPieces;
     const int column = i % kPieces * kPieceElements;
+    const auto* row = column < num_columns ? row_at(r) : nullptr;
+    const auto* from = row == nullptr ? nullptr : row + column * column_stride;
     auto* target = &tile.row[r][column];
-    const auto* from = column < num_columns ? source(r, column) : nullptr;
     if (aligned) {
       ptx::copy_async<kPieceBytes>(target, from != nullptr ? from : any_address,
                                    from != nullptr ? kPieceBytes : 0);
     } else {
-#pragma unroll
-      for (int e = 0; e < kPieceElements; ++e) {
-        const bool exists = from != nullptr && column + e < num_columns;
-        target[e].bits = exists ? from[e * column_stride].bits : uint16_t{0};
-      }
+      copy_piece(from, column_stride, num_columns - column, target);
     }
   }
 }
 
-/// The same for rows of the tokens that `blocks` name.
-template <typename Tile, typename T>
+/// The same for rows at equal distances: the addresses of a full tile need no branch.
+template <int kThreads, typename Tile, typename T>
+__device__ __forceinline__ void stage_run(Tile& tile, int thread, int num_rows,
+                                          const RowRun<T>& rows) {
+  // Beside the state of 256 keys there is no register left for addresses.
+  if (Tile::kColumns > 128 || !rows.aligned || rows.count < kChunkRows) {
+    stage_rows<kThreads>(tile, thread, num_rows, rows.num_columns, rows.column_stride, rows.aligned,
+                         rows.first, [&](int r) -> const T* {
+                           return r < rows.count ? rows.first + r * rows.row_stride : nullptr;
+                         });
+    return;
+  }
+  const PieceOfThread<Tile, kThreads> piece(thread);
+  const bool has_column = piece.column < rows.num_columns;
+  const int bytes = has_column ? kPieceBytes : 0;
+  const T* from = rows.first + piece.first_row * rows.row_stride + (has_column ? piece.column : 0);
+  T* target = &tile.row[piece.first_row][piece.column];
+  constexpr int kPitch = sizeof(tile.row[0]) / sizeof(T);
+#pragma unroll
+  for (int i = 0; i < piece.kNumRows; ++i) {
+    ptx::copy_async<kPieceBytes>(target + i * piece.kRowStep * kPitch,
+                                 from + i * piece.kRowStep * rows.row_stride, bytes);
+  }
+}
+
+/// Rows of the tokens that `blocks` name, zeros in the others.
+template <int kThreads, typename Tile, typename T>
 __device__ __forceinline__ void stage_blocks(Tile& tile, const TileBlock* blocks,
                                              const HeadColumns<T>& columns) {
-  stage_rows(tile, kChunkRows, columns.count, columns.view.stride[3], columns.aligned,
-             columns.view.data, [&](int r, int column) -> const T* {
-               const TileBlock& block = blocks[r / kBlockRows];
-               const int row = r % kBlockRows;
-               if (row >= block.rows) return nullptr;
-               return columns.at(block.batch, block.first_row + row, column);
-             });
+  stage_rows<kThreads>(tile, static_cast<int>(threadIdx.x), kChunkRows, columns.count,
+                       columns.view.stride[3], columns.aligned, columns.view.data,
+                       [&](int r) -> const T* {
+                         const TileBlock& block = blocks[r / kBlockRows];
+                         const int row = r % kBlockRows;
+                         if (row >= block.rows) return nullptr;
+                         return columns.at(block.batch, block.first_row + row, 0);
+                       });
+}
+
+template <typename T>
+__device__ __forceinline__ void unpack_piece(const uint4& piece, float (&x)[kPieceElements]) {
+  const uint32_t pairs[4] = {piece.x, piece.y, piece.z, piece.w};
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    x[2 * i] = ptx::Pair<T>::low(pairs[i]);
+    x[2 * i + 1] = ptx::Pair<T>::high(pairs[i]);
+  }
+}
+
+template <typename T>
+__device__ __forceinline__ uint4 pack_piece(const float (&x)[kPieceElements]) {
+  using Pair = ptx::Pair<T>;
+  return {Pair::pack(x[0], x[1]), Pair::pack(x[2], x[3]), Pair::pack(x[4], x[5]),
+          Pair::pack(x[6], x[7])};
 }
 
 /// x <- x (sum x^2 + 1e-6)^-1/2 for all rows of two tiles (spec 2.2, l2norm), rounded to the storage
@@ -118,19 +201,19 @@ __device__ __forceinline__ void l2_normalise_rows(RowTile<T, kColumns>& q,
     float squares[kPieceElements] = {};
 #pragma unroll 4
     for (int column = 0; column < kColumns; column += kPieceElements) {
+      float x[kPieceElements];
+      unpack_piece<T>(load_piece(&row[column]), x);
 #pragma unroll
-      for (int e = 0; e < kPieceElements; ++e) {
-        const float x = to_float(row[column + e]);
-        squares[e] = fmaf(x, x, squares[e]);
-      }
+      for (int e = 0; e < kPieceElements; ++e) squares[e] = fmaf(x[e], x[e], squares[e]);
     }
     const float inverse_norm = rsqrt_f32(sum(pack(squares)) + 1e-6f);
 #pragma unroll 4
     for (int column = 0; column < kColumns; column += kPieceElements) {
+      float x[kPieceElements];
+      unpack_piece<T>(load_piece(&row[column]), x);
 #pragma unroll
-      for (int e = 0; e < kPieceElements; ++e) {
-        row[column + e] = from_float<T>(inverse_norm * to_float(row[column + e]));
-      }
+      for (int e = 0; e < kPieceElements; ++e) x[e] = inverse_norm * x[e];
+      store_piece(pack_piece<T>(x), &row[column]);
     }
   }
 }
