@@ -52,6 +52,9 @@ struct CallOptions {
   std::byte poison{0xFF};      ///< Every output byte before the call (0xFF.. is NaN for floats).
   uint64_t schedule_seed = 0;  ///< Host execution: thread order; 0 is natural.
   int64_t repeats = 1;  ///< Timing: as many runs; `CallResult::seconds` is the median of theirs.
+  int64_t rotations =
+      1;                ///< Timing: runs take turns on so many copies of the buffers, caches cold.
+  bool replay = false;  ///< Timing: recorded once (a CUDA graph) and replayed.
   std::chrono::milliseconds time_limit{60000};
 };
 

@@ -186,6 +186,8 @@ Result<CallRequest> read_call(const JsonObject& message, const Frame& frame) {
   request.options.poison = static_cast<std::byte>(poison);
   PACKPROOF_CHECK_OK(read_optional(message, "schedule_seed", request.options.schedule_seed));
   PACKPROOF_CHECK_OK(read_optional(message, "repeats", request.options.repeats));
+  PACKPROOF_CHECK_OK(read_optional(message, "rotations", request.options.rotations));
+  PACKPROOF_CHECK_OK(read_optional(message, "replay", request.options.replay));
   int64_t limit = request.options.time_limit.count();
   PACKPROOF_CHECK_OK(read_optional(message, "time_limit_ms", limit));
   request.options.time_limit = std::chrono::milliseconds(limit);

@@ -103,6 +103,8 @@ OutgoingFrame encode_call(uint64_t id, const OpCall& call, const CallOptions& op
                          {"poison", std::to_integer<int>(options.poison)},
                          {"schedule_seed", options.schedule_seed},
                          {"repeats", options.repeats},
+                         {"rotations", options.rotations},
+                         {"replay", options.replay},
                          {"time_limit_ms", options.time_limit.count()}});
   return frame;
 }

@@ -74,6 +74,8 @@ CallRequest random_request(std::mt19937& random) {
   request.options.poison = static_cast<std::byte>(random());
   request.options.schedule_seed = (uint64_t{random()} << 32) | random();
   request.options.repeats = 1 + static_cast<int64_t>(random() % 100);
+  request.options.rotations = 1 + static_cast<int64_t>(random() % 4);
+  request.options.replay = random() % 2 == 0;
   request.options.time_limit = std::chrono::milliseconds(random());
   return request;
 }
@@ -111,6 +113,8 @@ TEST(Message, CallRoundTrip) {
     EXPECT_EQ(got.options.poison, sent.options.poison);
     EXPECT_EQ(got.options.schedule_seed, sent.options.schedule_seed);
     EXPECT_EQ(got.options.repeats, sent.options.repeats);
+    EXPECT_EQ(got.options.rotations, sent.options.rotations);
+    EXPECT_EQ(got.options.replay, sent.options.replay);
     EXPECT_EQ(got.options.time_limit, sent.options.time_limit);
   }
 }

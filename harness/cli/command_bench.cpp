@@ -3,10 +3,13 @@
 #include "harness/cli/candidate_options.h"
 #include "harness/cli/commands.h"
 #include "harness/run/reference_module.h"
+#include "harness/worker/cuda_device.h"
+#include "harness/worker/host_device.h"
 
 #include <cstdio>
 #include <fstream>
 #include <memory>
+#include <utility>
 
 namespace packproof::cli {
 namespace {
@@ -16,6 +19,7 @@ struct BenchArguments {
   bool quick = false;
   CandidateArguments candidate;
   KernelBenchOptions kernels;
+  std::string against;
   std::string json;
 };
 
@@ -32,16 +36,36 @@ int run_reference_bench(const BenchArguments& arguments) {
   return kConforms;
 }
 
+/// On the candidate's device, which nobody else uses meanwhile.
+Result<DeviceRates> rates_of(const CandidateInfo& info) {
+  if (info.device != "cuda") {
+    HostDevice host;
+    return measure_rates(host);
+  }
+  PACKPROOF_TRY(const std::unique_ptr<Device> device, make_cuda_device());
+  return measure_rates(*device);
+}
+
 int run_kernel_bench(const BenchArguments& arguments) {
   Result<std::unique_ptr<Candidate>> candidate = start_candidate(arguments.candidate);
   if (!candidate.ok()) return report_error(candidate.error());
-  const Result<std::vector<KernelBenchRow>> rows =
-      bench_kernels(**candidate, arguments.kernels, show_progress);
-  if (!rows.ok()) return report_error(rows.error());
-  std::fputs(kernel_bench_table(*rows).c_str(), stdout);
+  std::unique_ptr<Candidate> other;
+  if (!arguments.against.empty()) {
+    CandidateArguments program;
+    program.command = arguments.against;
+    Result<std::unique_ptr<Candidate>> started = start_candidate(program);
+    if (!started.ok()) return report_error(started.error());
+    other = std::move(*started);
+  }
+  const Result<DeviceRates> rates = rates_of((*candidate)->info());
+  if (!rates.ok()) return report_error(rates.error());
+  const Result<KernelBench> bench =
+      bench_kernels(**candidate, other.get(), *rates, arguments.kernels, show_progress);
+  if (!bench.ok()) return report_error(bench.error());
+  std::fputs(kernel_bench_table(*bench).c_str(), stdout);
   if (arguments.json.empty()) return kConforms;
   std::ofstream file(arguments.json);
-  file << kernel_bench_json(*rows, (*candidate)->info());
+  file << kernel_bench_json(*bench);
   if (!file.flush()) {
     return report_error(usage_error("--json: '" + arguments.json + "' could not be written"));
   }
@@ -57,6 +81,8 @@ void add_bench(CLI::App& app, Body& body) {
   add_candidate_options(*command, arguments->candidate);
   command->add_option("--layout", arguments->kernels.only,
                       "Only what has this in its name, as the table prints it");
+  command->add_option("--against", arguments->against,
+                      "Time this program's kernels beside the candidate's (process protocol)");
   command->add_option("--repeats", arguments->kernels.repeats, "Runs per layout on a GPU (20)")
       ->check(CLI::Range(1, 10000));
   command->add_option("--json", arguments->json, "Write the measurements to this file too");

@@ -91,7 +91,9 @@ double largest_tensor(const CaseSpec& spec) {
   if (conv) {
     return channels * std::max(rows, slots * static_cast<double>(spec.conv_width - 1));
   }
-  return heads * std::max(rows * std::max(k, v), has_gates(spec.op) ? slots * k * v : 0.0);
+  const bool has_states = has_gates(spec.op) && (is_update(spec.op) || spec.final_state ||
+                                                 spec.initial_state != StateInit::kNone);
+  return heads * std::max(rows * std::max(k, v), has_states ? slots * k * v : 0.0);
 }
 
 }  // namespace

@@ -4,12 +4,15 @@
 #include "harness/core/random_stream.h"
 
 #include <algorithm>
+#include <thread>
+#include <vector>
 
 namespace packproof {
 namespace {
 
 constexpr int64_t kNoSequence = -1;
 constexpr int64_t kNoToken = -1;
+constexpr int64_t kLargeTensor = int64_t{1} << 22;  // Elements; threads cost less than these.
 
 double draw(const FillRecipe& recipe, const RandomStream& stream) {
   switch (recipe.distribution) {
@@ -56,12 +59,25 @@ Tensor fill_tokens(const FillRecipe& recipe, const FillTarget& target, const Pac
   if (tensor.empty()) return tensor;
   const RandomStream root(target.seed, target.name);
   const int64_t per_token = tensor.numel() / packing.total_rows();
-  for (int64_t n = 0; n < packing.num_seqs(); ++n) {
-    const RandomStream sequence = root.at(n);
-    for (int64_t t = 0; t < packing.length(n); ++t) {
-      fill_run(recipe, sequence.at(t), (packing.begin(n) + t) * per_token, per_token, tensor);
+  // Tokens are independent: large tensors are drawn by all cores.
+  const auto fill_rows = [&](int64_t first, int64_t end) {
+    for (int64_t n = 0; n < packing.num_seqs(); ++n) {
+      const RandomStream sequence = root.at(n);
+      const int64_t last = std::min(packing.length(n), end - packing.begin(n));
+      for (int64_t t = std::max<int64_t>(first - packing.begin(n), 0); t < last; ++t) {
+        fill_run(recipe, sequence.at(t), (packing.begin(n) + t) * per_token, per_token, tensor);
+      }
     }
+  };
+  const int64_t rows = packing.total_tokens();
+  const int64_t parts =
+      tensor.numel() < kLargeTensor ? 1 : std::max<int64_t>(std::thread::hardware_concurrency(), 1);
+  std::vector<std::thread> others;
+  for (int64_t part = 1; part < parts; ++part) {
+    others.emplace_back(fill_rows, rows * part / parts, rows * (part + 1) / parts);
   }
+  fill_rows(0, rows / parts);
+  for (std::thread& other : others) other.join();
   const auto used = static_cast<std::size_t>(packing.total_tokens() * per_token);
   std::ranges::fill(tensor.bytes().subspan(used * size_of(target.dtype)), std::byte{0xFF});
   return tensor;

@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
+#include <memory>
+#include <utility>
 #include <vector>
 
 namespace packproof {
@@ -78,19 +81,69 @@ class FaultContext {
   ~FaultContext() { set_fault_context(""); }
 };
 
+/// A call ready to be launched: one of those that timed runs take turns on.
+struct Turn {
+  CallBuffers buffers;
+  ArgumentBlock arguments;
+  void* workspace = nullptr;
+};
+
+Result<Turn> make_turn(Device& device, const CallRequest& request) {
+  PACKPROOF_TRY(CallBuffers buffers, CallBuffers::make(device, request.call, request.options));
+  PACKPROOF_TRY(ArgumentBlock arguments, bind_arguments(request.call, buffers));
+  return Turn{std::move(buffers), std::move(arguments)};
+}
+
+/// Launches turn after turn, each timed; with `replay`, recordings of them, after one plain launch
+/// that says whether the kernel takes the call. Stops when `returned` is no success.
+Status time_turns(Device& device, const std::vector<Turn>& turns, const CallOptions& options,
+                  const std::function<void(const Turn&)>& launch, const int& returned,
+                  std::vector<double>& seconds) {
+  std::vector<std::unique_ptr<Recording>> recordings;
+  if (options.replay) {
+    PACKPROOF_TRY(const double plain, device.time([&] { launch(turns.front()); }));
+    seconds.push_back(plain);
+    if (returned != PACKPROOF_OK) return {};
+    for (const Turn& turn : turns) {
+      PACKPROOF_TRY(auto recording, device.record([&launch, &turn] { launch(turn); }));
+      recordings.push_back(std::move(recording));
+    }
+    seconds.clear();
+  }
+  for (int64_t run = 0; run < options.repeats && returned == PACKPROOF_OK; ++run) {
+    const std::size_t turn = static_cast<std::size_t>(run) % turns.size();
+    Status enqueued;
+    PACKPROOF_TRY(const double timed, device.time([&] {
+      if (options.replay) {
+        enqueued = recordings[turn]->enqueue();
+      } else {
+        launch(turns[turn]);
+      }
+    }));
+    PACKPROOF_CHECK_OK(enqueued);
+    seconds.push_back(timed);
+  }
+  return {};
+}
+
 }  // namespace
 
 CallResult run_call(const KernelLibrary& library, Device& device, const CallRequest& request) {
   const OpCall& call = request.call;
-  if (request.options.repeats < 1) {
-    return refusal(CallStatus::kInvalidArgument, "repeats: expected at least 1, found " +
-                                                     std::to_string(request.options.repeats));
+  const CallOptions& options = request.options;
+  for (const auto& [name, value] :
+       {std::pair("repeats", options.repeats), {"rotations", options.rotations}}) {
+    if (value >= 1) continue;
+    return refusal(CallStatus::kInvalidArgument,
+                   std::string(name) + ": expected at least 1, found " + std::to_string(value));
   }
-  Result<CallBuffers> buffers = CallBuffers::make(device, call, request.options);
-  if (!buffers.ok()) return refusal(buffers.error());
-  const Result<ArgumentBlock> arguments = bind_arguments(call, *buffers);
-  if (!arguments.ok()) return refusal(arguments.error());
-  const void* args = arguments->get();
+  std::vector<Turn> turns;
+  for (int64_t i = 0; i < options.rotations; ++i) {
+    Result<Turn> turn = make_turn(device, request);
+    if (!turn.ok()) return refusal(turn.error());
+    turns.push_back(std::move(*turn));
+  }
+  const void* args = turns.front().arguments.get();
 
   FloatMode mode;
   CallResult result;
@@ -113,27 +166,23 @@ CallResult run_call(const KernelLibrary& library, Device& device, const CallRequ
   const FaultContext context(call, kernel.variant);
   const std::size_t workspace_bytes = kernel.workspace_size(args);
   note_float_mode();
-  const Result<void*> workspace = buffers->workspace(workspace_bytes);
-  if (!workspace.ok()) return refusal(workspace.error());
+  for (Turn& turn : turns) {
+    const Result<void*> workspace = turn.buffers.workspace(workspace_bytes);
+    if (!workspace.ok()) return refusal(workspace.error());
+    turn.workspace = *workspace;
+  }
   if (library.table().set_schedule != nullptr) {
-    library.table().set_schedule(request.options.schedule_seed);
+    library.table().set_schedule(options.schedule_seed);
   }
 
   packproof_message message{};
   int returned = PACKPROOF_OK;  // A library may return what is no packproof_status.
   std::vector<double> seconds;
-  Status finished;
-  for (int64_t run = 0; run < request.options.repeats && returned == PACKPROOF_OK; ++run) {
-    const Result<double> timed = device.time([&] {
-      returned = static_cast<int>(
-          kernel.launch(args, *workspace, workspace_bytes, device.stream(), &message));
-    });
-    if (!timed.ok()) {
-      finished = timed.error();
-      break;
-    }
-    seconds.push_back(*timed);
-  }
+  const auto launch = [&](const Turn& turn) {
+    returned = static_cast<int>(kernel.launch(turn.arguments.get(), turn.workspace, workspace_bytes,
+                                              device.stream(), &message));
+  };
+  const Status finished = time_turns(device, turns, options, launch, returned, seconds);
   result.seconds = median(std::move(seconds));
   note_float_mode();
 
@@ -145,7 +194,7 @@ CallResult run_call(const KernelLibrary& library, Device& device, const CallRequ
   };
   if (!finished.ok()) return failed(finished.error());
   if (result.status == CallStatus::kDeviceError) return result;
-  const Status collected = buffers->collect(result.status != CallStatus::kOk, result);
+  const Status collected = turns.front().buffers.collect(result.status != CallStatus::kOk, result);
   return collected.ok() ? result : failed(collected.error());
 }
 

@@ -1,5 +1,6 @@
 #include "harness/worker/cuda_device.h"
 
+#include "harness/worker/cuda_driver.h"
 #include "harness/worker/host_device.h"
 
 #include <algorithm>
@@ -7,92 +8,25 @@
 #include <utility>
 #include <vector>
 
-#include <dlfcn.h>
-
 namespace packproof {
 
 namespace {
 
-// The few declarations of the CUDA driver interface (cuda.h) that are used here.
-using CUresult = int;
-using CUdevice = int;
-using CUcontext = void*;
-using CUstream = void*;
-using CUevent = void*;
-using CUdeviceptr = unsigned long long;
+using cuda::CUcontext;
+using cuda::CUdevice;
+using cuda::CUdeviceptr;
+using cuda::CUevent;
+using cuda::CUgraph;
+using cuda::CUgraphExec;
+using cuda::CUresult;
+using cuda::CUstream;
+using cuda::Driver;
 
-constexpr CUresult kSuccess = 0;
+constexpr int kCaptureThisThread = 1;        // CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
 constexpr int kComputeCapabilityMajor = 75;  // CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
 constexpr int kComputeCapabilityMinor = 76;
 constexpr std::size_t kZoneBytes = 4096;
 constexpr std::size_t kBaseAlignment = 256;  // What cuMemAlloc promises.
-
-struct Driver {
-  CUresult (*init)(unsigned) = nullptr;
-  CUresult (*error_string)(CUresult, const char**) = nullptr;
-  CUresult (*device_count)(int*) = nullptr;
-  CUresult (*device_get)(CUdevice*, int) = nullptr;
-  CUresult (*device_name)(char*, int, CUdevice) = nullptr;
-  CUresult (*device_attribute)(int*, int, CUdevice) = nullptr;
-  CUresult (*primary_context)(CUcontext*, CUdevice) = nullptr;
-  CUresult (*set_context)(CUcontext) = nullptr;
-  CUresult (*stream_create)(CUstream*, unsigned) = nullptr;
-  CUresult (*stream_synchronize)(CUstream) = nullptr;
-  CUresult (*allocate)(CUdeviceptr*, std::size_t) = nullptr;
-  CUresult (*release)(CUdeviceptr) = nullptr;
-  CUresult (*set)(CUdeviceptr, unsigned char, std::size_t) = nullptr;
-  CUresult (*to_device)(CUdeviceptr, const void*, std::size_t) = nullptr;
-  CUresult (*to_host)(void*, CUdeviceptr, std::size_t) = nullptr;
-  CUresult (*context_synchronize)() = nullptr;
-  CUresult (*event_create)(CUevent*, unsigned) = nullptr;
-  CUresult (*event_record)(CUevent, CUstream) = nullptr;
-  CUresult (*event_elapsed)(float*, CUevent, CUevent) = nullptr;
-
-  Status check(CUresult result, const std::string& what) const {
-    if (result == kSuccess) return {};
-    const char* text = nullptr;
-    if (error_string(result, &text) != kSuccess || text == nullptr) text = "unknown error";
-    return infrastructure_error("CUDA: " + what + " failed: " + text + " (error " +
-                                std::to_string(result) + ")");
-  }
-};
-
-Result<Driver> load_driver() {
-  void* handle = ::dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-  if (handle == nullptr) {
-    return infrastructure_error(
-        "the library runs on a CUDA device, and this machine has no CUDA driver (libcuda.so.1)");
-  }
-  Driver driver;
-  const char* missing = nullptr;
-  const auto find = [&](auto& function, const char* name) {
-    function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(::dlsym(handle, name));
-    if (function == nullptr) missing = name;
-  };
-  find(driver.init, "cuInit");
-  find(driver.error_string, "cuGetErrorString");
-  find(driver.device_count, "cuDeviceGetCount");
-  find(driver.device_get, "cuDeviceGet");
-  find(driver.device_name, "cuDeviceGetName");
-  find(driver.device_attribute, "cuDeviceGetAttribute");
-  find(driver.primary_context, "cuDevicePrimaryCtxRetain");
-  find(driver.set_context, "cuCtxSetCurrent");
-  find(driver.stream_create, "cuStreamCreate");
-  find(driver.stream_synchronize, "cuStreamSynchronize");
-  find(driver.allocate, "cuMemAlloc_v2");
-  find(driver.release, "cuMemFree_v2");
-  find(driver.set, "cuMemsetD8_v2");
-  find(driver.to_device, "cuMemcpyHtoD_v2");
-  find(driver.to_host, "cuMemcpyDtoH_v2");
-  find(driver.context_synchronize, "cuCtxSynchronize");
-  find(driver.event_create, "cuEventCreate");
-  find(driver.event_record, "cuEventRecord");
-  find(driver.event_elapsed, "cuEventElapsedTime");
-  if (missing != nullptr) {
-    return infrastructure_error(std::string("the CUDA driver has no function ") + missing);
-  }
-  return driver;
-}
 
 class CudaBuffer : public GuardedBuffer {
  public:
@@ -147,6 +81,26 @@ class CudaBuffer : public GuardedBuffer {
   std::size_t begin_;
 };
 
+class CudaGraph : public Recording {
+ public:
+  CudaGraph(const Driver& driver, CUstream stream, CUgraphExec instance)
+      : driver_(driver), stream_(stream), instance_(instance) {}
+
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+
+  ~CudaGraph() override { driver_.destroy_instance(instance_); }
+
+  Status enqueue() override {
+    return driver_.check(driver_.launch_graph(instance_, stream_), "launching a graph");
+  }
+
+ private:
+  const Driver& driver_;
+  CUstream stream_;
+  CUgraphExec instance_;
+};
+
 class CudaDevice : public Device {
  public:
   CudaDevice(Driver driver, std::string name, int32_t sm, CUstream stream)
@@ -175,6 +129,27 @@ class CudaDevice : public Device {
     PACKPROOF_CHECK_OK(
         driver_.check(driver_.event_elapsed(&milliseconds, events_[0], events_[1]), "timing"));
     return static_cast<double>(milliseconds) * 1e-3;
+  }
+
+  Result<std::unique_ptr<Recording>> record(std::function<void()> launch) override {
+    PACKPROOF_CHECK_OK(
+        driver_.check(driver_.begin_capture(stream_, kCaptureThisThread), "recording a graph"));
+    launch();
+    CUgraph graph = nullptr;
+    PACKPROOF_CHECK_OK(
+        driver_.check(driver_.end_capture(stream_, &graph), "recording a graph of the launch"));
+    CUgraphExec instance = nullptr;
+    const CUresult made = driver_.instantiate(&instance, graph, 0);
+    driver_.destroy_graph(graph);
+    PACKPROOF_CHECK_OK(driver_.check(made, "instantiating a graph"));
+    return std::unique_ptr<Recording>(std::make_unique<CudaGraph>(driver_, stream_, instance));
+  }
+
+  Status copy(const GuardedBuffer& from, GuardedBuffer& to, std::size_t bytes) override {
+    return driver_.check(
+        driver_.copy_on_stream(reinterpret_cast<CUdeviceptr>(to.address()),
+                               reinterpret_cast<CUdeviceptr>(from.address()), bytes, stream_),
+        "copying on the device");
   }
 
   Result<std::unique_ptr<GuardedBuffer>> allocate(const BufferRequest& request) override {
@@ -217,7 +192,7 @@ class CudaDevice : public Device {
 }  // namespace
 
 Result<std::unique_ptr<Device>> make_cuda_device() {
-  PACKPROOF_TRY(const Driver driver, load_driver());
+  PACKPROOF_TRY(const Driver driver, cuda::load_driver());
   PACKPROOF_CHECK_OK(driver.check(driver.init(0), "starting the driver"));
   int count = 0;
   PACKPROOF_CHECK_OK(driver.check(driver.device_count(&count), "counting devices"));

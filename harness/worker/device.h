@@ -43,6 +43,13 @@ class GuardedBuffer {
   virtual Result<GuardDamage> damage() const = 0;
 };
 
+/// What a launch put on the stream, to be put there again.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual Status enqueue() = 0;
+};
+
 /// Where kernels run: host memory or a CUDA device. Errors are kInfrastructure. Buffers must not
 /// outlive their device.
 class Device {
@@ -56,6 +63,12 @@ class Device {
 
   /// Runs `launch`, waits, and gives its seconds by the device's own clock.
   virtual Result<double> time(const std::function<void()>& launch) = 0;
+
+  /// Records what `launch` enqueues without running it: a CUDA graph; on the host the launch itself.
+  virtual Result<std::unique_ptr<Recording>> record(std::function<void()> launch) = 0;
+
+  /// Enqueues the copy of a buffer into one of the same size.
+  virtual Status copy(const GuardedBuffer& from, GuardedBuffer& to, std::size_t bytes) = 0;
   virtual Result<std::unique_ptr<GuardedBuffer>> allocate(const BufferRequest& request) = 0;
 
   /// The same in host memory, for the host copies of metadata.

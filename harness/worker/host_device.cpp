@@ -149,6 +149,19 @@ class HostBuffer : public GuardedBuffer {
   FaultRegistration registration_;
 };
 
+class HostRecording : public Recording {
+ public:
+  explicit HostRecording(std::function<void()> launch) : launch_(std::move(launch)) {}
+
+  Status enqueue() override {
+    launch_();
+    return {};
+  }
+
+ private:
+  std::function<void()> launch_;
+};
+
 }  // namespace
 
 HostDevice::HostDevice() : pool_(std::make_unique<MappingPool>()) {}
@@ -157,6 +170,15 @@ Result<double> HostDevice::time(const std::function<void()>& launch) {
   const auto begin = std::chrono::steady_clock::now();
   launch();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
+Result<std::unique_ptr<Recording>> HostDevice::record(std::function<void()> launch) {
+  return std::unique_ptr<Recording>(std::make_unique<HostRecording>(std::move(launch)));
+}
+
+Status HostDevice::copy(const GuardedBuffer& from, GuardedBuffer& to, std::size_t bytes) {
+  std::memcpy(to.address(), from.address(), bytes);
+  return {};
 }
 
 HostDevice::~HostDevice() = default;

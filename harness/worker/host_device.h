@@ -31,6 +31,10 @@ class HostDevice : public Device {
 
   Result<double> time(const std::function<void()>& launch) override;
 
+  Result<std::unique_ptr<Recording>> record(std::function<void()> launch) override;
+
+  Status copy(const GuardedBuffer& from, GuardedBuffer& to, std::size_t bytes) override;
+
   Result<std::unique_ptr<GuardedBuffer>> allocate(const BufferRequest& request) override;
 
   Result<std::unique_ptr<GuardedBuffer>> allocate_on_host(const BufferRequest& request) override {

@@ -28,6 +28,8 @@ class Call:
     poison: int = 255
     ident: int = 0
     variant: str = ""
+    repeats: int = 1  # Above 1 the call is timed: `seconds` is the median of so many runs.
+    seconds: float | None = None
     payload: bytearray = field(default_factory=bytearray, repr=False)
 
     @classmethod
@@ -45,6 +47,7 @@ class Call:
                 poison=poison,
                 ident=header["id"],
                 variant=header.get("variant", ""),
+                repeats=int(header.get("repeats", 1)),
                 payload=payload,
             )
         except (KeyError, TypeError, AttributeError) as error:
