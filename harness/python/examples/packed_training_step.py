@@ -27,7 +27,7 @@ def main() -> None:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, DataCollatorWithFlattening
 
-    from packproof_candidate.capture import capture
+    from packproof_candidate import capture
 
     torch.manual_seed(1)
     config = AutoConfig.from_pretrained(arguments.config)

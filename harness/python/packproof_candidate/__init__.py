@@ -2,5 +2,6 @@
 
 from .call import Call, NotSupported
 from .candidate import Approximation, Candidate, Limits
+from .capture import capture
 
-__all__ = ["Approximation", "Call", "Candidate", "Limits", "NotSupported"]
+__all__ = ["Approximation", "Call", "Candidate", "Limits", "NotSupported", "capture"]

@@ -49,7 +49,7 @@ class Capture(unittest.TestCase):
         self.path = Path(tempfile.mkdtemp()) / "step.h5"
 
     def record(self, functions: dict, step, **options) -> "h5py.File":
-        from packproof_candidate.capture import capture
+        from packproof_candidate import capture
 
         batch = {"position_ids": torch.tensor([[0, 1, 0]]), "max_length_q": 2}
         with capture(self.path, batch=batch, functions=functions, **options):
