@@ -20,6 +20,13 @@ std::vector<int64_t> integers_of(const Tensor& tensor) {
   return values;
 }
 
+Status expect_integers(const Tensor& tensor, int64_t rank, const char* shape) {
+  if (tensor.rank() == rank && !is_floating(tensor.dtype())) return {};
+  return invalid_input("expected integers of shape " + std::string(shape) + ", found " +
+                       std::string(name_of(tensor.dtype())) + " of shape " +
+                       shape_text(tensor.shape()));
+}
+
 /// The received sequence that holds a row, or -1.
 int64_t span_of_row(const std::vector<Span>& spans, int64_t row) {
   for (std::size_t n = 0; n < spans.size(); ++n) {
@@ -53,11 +60,7 @@ Sequences sequences_of_rows(int64_t batch, int64_t length) {
 }
 
 Result<Sequences> sequences_of_offsets(const Tensor& offsets, int64_t rows) {
-  if (offsets.rank() != 1 || is_floating(offsets.dtype())) {
-    return invalid_input("expected integers of shape [N + 1], found " +
-                         std::string(name_of(offsets.dtype())) + " of shape " +
-                         shape_text(offsets.shape()));
-  }
+  PACKPROOF_CHECK_OK(expect_integers(offsets, 1, "[N + 1]"));
   PACKPROOF_TRY(const Packing packing, Packing::from_cu_seqlens(integers_of(offsets), rows));
   Sequences result{"cu_seqlens", rows, {}};
   for (int64_t n = 0; n < packing.num_seqs(); ++n) {
@@ -67,11 +70,7 @@ Result<Sequences> sequences_of_offsets(const Tensor& offsets, int64_t rows) {
 }
 
 Result<Sequences> sequences_of_ids(const Tensor& ids, int64_t first_id) {
-  if (ids.rank() != 2 || is_floating(ids.dtype())) {
-    return invalid_input("expected integers of shape [B, T], found " +
-                         std::string(name_of(ids.dtype())) + " of shape " +
-                         shape_text(ids.shape()));
-  }
+  PACKPROOF_CHECK_OK(expect_integers(ids, 2, "[B, T]"));
   Sequences result{"seq_idx", ids.numel(), {}};
   const int64_t length = ids.dim(1);
   for (int64_t row = 0; row < ids.numel(); ++row) {

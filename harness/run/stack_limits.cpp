@@ -37,17 +37,6 @@ constexpr uint64_t kDraws = 4;
 // Differences of the double-precision parts: sums over up to 10^4 terms in another order.
 constexpr double kDoubleNoise = 1e-10;
 
-double roundoff_of(DType dtype) {
-  switch (dtype) {
-    case DType::kF16:
-      return 0x1p-11;
-    case DType::kBF16:
-      return 0x1p-8;
-    default:
-      return 0x1p-24;
-  }
-}
-
 /// The longest sum in the model or its gradients.
 double longest_sum(const reference::ModelConfig& config, int64_t tokens) {
   const int64_t attention = config.num_attention_heads * config.head_dim;
@@ -175,7 +164,7 @@ Result<StackLimits> stack_limits(const reference::Model& model, DType dtype, con
   ReferenceCandidate definition(reference);
   ModelOps ops(definition, reference, dtype, PlantedFault::kNone, {});
   const double sums = 0x1p-24 * std::sqrt(longest_sum(model.config(), ids.numel()) / 6.0);
-  const double between = roundoff_of(dtype) * std::sqrt(kRoundingsBetween / 3.0);
+  const double between = unit_roundoff(dtype) * std::sqrt(kRoundingsBetween / 3.0);
   StackLimits limits;
   limits.hidden.assign(truth.run.hidden_states.size(), 0.0);
   for (uint64_t draw = 0; draw < kDraws; ++draw) {
