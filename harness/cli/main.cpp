@@ -1,4 +1,5 @@
 #include "harness/cli/commands.h"
+#include "harness/cli/unknown_command.h"
 
 #include <csignal>
 #include <cstdio>
@@ -71,6 +72,9 @@ int main(int argc, char** argv) {
   add_judge(app, body);
   add_doctor(app, body);
   add_worker(app, body);
+  if (const auto sentence = unknown_command(app, {argv + 1, argv + argc}); sentence.has_value()) {
+    return report_error(packproof::usage_error(*sentence));
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -245,5 +245,11 @@ TEST(CleanTree, IsDemandedForABlessing) {
   fs::remove_all(folder);
 }
 
+TEST(VerifyTable, CountsFilesInWords) {
+  const VerifiedFile file{"a.h5", {}};
+  EXPECT_NE(verify_table({file}).find("1 golden file:"), std::string::npos);
+  EXPECT_NE(verify_table({file, file}).find("2 golden files:"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace packproof

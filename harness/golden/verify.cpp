@@ -90,7 +90,8 @@ std::string verify_table(const std::vector<VerifiedFile>& files) {
       text.append(" (").append(budget_text(file.result.budget_used)).append(")");
     text += '\n';
   }
-  text.append(std::to_string(files.size())).append(" golden files:");
+  text.append(std::to_string(files.size()))
+      .append(files.size() == 1 ? " golden file:" : " golden files:");
   for (const auto& [outcome, count] : counts)
     text.append(" ").append(std::to_string(count)).append(" ").append(name_of(outcome));
   return text + "\n";
