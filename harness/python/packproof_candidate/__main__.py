@@ -22,8 +22,13 @@ def main() -> None:
                                      description="Serves an installed library to packproof over standard input and output.")
     parser.add_argument("adapter", choices=ADAPTERS,
                         help="; ".join(f"{name}: {text}" for name, text in ADAPTERS.items()))
+    parser.add_argument("--stand-in", action="store_true",
+                        help="transformers on a GPU: FLA's convolution in place of a causal_conv1d that is not installed")
     arguments = parser.parse_args()
-    importlib.import_module(f".{arguments.adapter}", __package__).main()
+    if arguments.stand_in and arguments.adapter != "transformers":
+        parser.error("--stand-in: expected with transformers")
+    options = {"stand_in": True} if arguments.stand_in else {}
+    importlib.import_module(f".{arguments.adapter}", __package__).main(**options)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import tensor
+from .device import GuardedCopy
 from .frame import ProtocolError
 
 
@@ -31,6 +32,7 @@ class Call:
     repeats: int = 1  # Above 1 the call is timed: `seconds` is the median of so many runs.
     seconds: float | None = None
     payload: bytearray = field(default_factory=bytearray, repr=False)
+    copies: list[GuardedCopy] = field(default_factory=list, repr=False)  # Inputs on a device.
 
     @classmethod
     def from_message(cls, header: dict[str, Any], payload: bytearray) -> "Call":

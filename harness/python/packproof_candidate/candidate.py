@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, Callable, Iterable
 
 import numpy as np
 
-from . import tensor
+from . import device, tensor
 from .call import Call, NotSupported
 from .frame import read_frame, write_frame
 
@@ -142,12 +142,12 @@ class Candidate:
             inputs = {name: tensor.decode(name, json, payload) for name, json in header["inputs"].items()}
             outputs = self._model(header["folder"], header["dtype"], header["mode"], inputs,
                                   bool(header.get("gradients", False)))
+            device.wait()
         except (*REFUSALS, ValueError) as refusal:
             result.update(status="not_supported", message=_sentence(refusal, named=False))
             return result, bytearray()
         except Exception as error:
-            traceback.print_exc(file=sys.stderr)
-            result.update(status="invalid_argument", message=_sentence(error, named=True))
+            result.update(_failure(error))
             return result, bytearray()
         result["seconds"] = time.perf_counter() - start
         answer = bytearray()
@@ -168,20 +168,22 @@ class Candidate:
             for name, value in (capability.handler(call) or {}).items():
                 if call.wants(name):
                     call.store(name, np.asarray(value))
+            device.wait()
+            seconds = time.perf_counter() - start
+            memory = device.memory_report(call.copies)
         except REFUSALS as refusal:
             result.update(status="not_supported", message=_sentence(refusal, named=False))
             return result, bytearray()
         except Exception as error:  # The kernel's own exceptions are its verdict, not the protocol's.
-            traceback.print_exc(file=sys.stderr)
-            result.update(status="invalid_argument", message=_sentence(error, named=True))
+            result.update(_failure(error))
             return result, bytearray()
-        result["seconds"] = time.perf_counter() - start if call.seconds is None else call.seconds
+        result["seconds"] = seconds if call.seconds is None else call.seconds
         answer = bytearray()
         result["outputs"] = {name: output.encode(answer) for name, output in call.outputs.items()}
         changed = [name for name, json in header["inputs"].items()
                    if payload[json["offset"]: json["offset"] + json["bytes"]]
                    != before[json["offset"]: json["offset"] + json["bytes"]]]
-        result["memory"] = {"inputs_modified": changed}
+        result["memory"] = {**memory, "inputs_modified": sorted({*changed, *memory["inputs_modified"]})}
         return result, answer
 
     def serve(self) -> None:
@@ -210,6 +212,13 @@ class Candidate:
         if call.variant not in ("", capability.variant):
             raise NotSupported(f"{self.name} has no variant {call.variant} of {call.op}")
         return capability
+
+
+def _failure(error: Exception) -> dict[str, str]:
+    """Status and message. After `device_error` packproof starts the program anew, and with it the device."""
+    traceback.print_exception(error, file=sys.stderr)
+    status = "device_error" if device.lost_by(error) else "invalid_argument"
+    return {"status": status, "message": _sentence(error, named=True)}
 
 
 def _sentence(error: BaseException, named: bool) -> str:

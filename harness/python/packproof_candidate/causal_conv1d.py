@@ -33,7 +33,6 @@ def _check_width(call: Call) -> None:
 
 def convolution(call: Call) -> dict[str, np.ndarray]:
     """x [B, T, C] goes in channel-last, as a transposed projection would."""
-    import torch
     from causal_conv1d import causal_conv1d_fn
 
     from .torch_ops import Gradients, needs_final_state, to_torch
@@ -53,7 +52,6 @@ def convolution(call: Call) -> dict[str, np.ndarray]:
                                  "return_final_states": needs_final_state(call)}
     found = causal_conv1d_fn(run.inputs["x"].contiguous().transpose(1, 2), run.inputs["weight"], **arguments)
     output, final = found if isinstance(found, tuple) else (found, None)
-    torch.cuda.synchronize()
     return run.results({"output": output.transpose(1, 2), "final_state": final})
 
 

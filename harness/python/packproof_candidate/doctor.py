@@ -156,13 +156,13 @@ PROOFS = (
 def prove(packproof: str, seconds: float) -> bool:
     """Judges what is installed by a few cases; true when it conforms as far as it was judged."""
     candidate = f"{sys.executable} -m packproof_candidate fla"
-    command = [packproof, "run", "--candidate", candidate, "--no-shrink", "--check", "reference", "--time-limit", "30"]
+    command = [packproof, "run", "--candidate", candidate, "--no-shrink", "--check", "reference", "--time-limit", str(seconds)]
     for _, line in PROOFS:
         command += ["--case", line]
     try:
         run = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
-        print(f"proof: not finished within {seconds:.0f} s")
+        print(f"proof: not finished within {seconds:.0f} s (on a GPU the first calls compile and tune: --seconds 300)")
         return True
     except OSError as error:
         print(f"proof: '{packproof}' cannot be started: {error.strerror}")
@@ -190,8 +190,10 @@ def main(arguments: list[str] | None = None) -> int:
     sys.stdout.flush()
     sound = not found
     if options.packproof:
-        if importlib.util.find_spec("fla") is None:
-            print("proof: flash-linear-attention is not installed, nothing to judge")
+        missing = [name for name, module in (("flash-linear-attention", "fla"), ("torch", "torch"), ("triton", "triton"))
+                   if importlib.util.find_spec(module) is None]
+        if missing:
+            print(f"proof: {' and '.join(missing)} not installed, nothing to judge: pip install {' '.join(missing)}")
         else:
             sound = prove(options.packproof, options.seconds) and sound
     return 0 if sound else 1

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 import sys
 from typing import Any, Callable
 
 import numpy as np
 
-from . import interpreter
+from . import device, interpreter
 from .call import Call, NotSupported
 from .candidate import Approximation, Candidate, Limits
 
+HOPPER_REFUSAL = "on Hopper GPUs produces incorrect results"  # fla/ops/common/chunk_o.py, with Triton 3.4 to 3.7.0
 GROUPED_CHUNK_SINCE = (0, 5)  # First release whose chunk_gated_delta_rule documents HV > H.
-
-
-def _has_gpu() -> bool:
-    import torch
-
-    return torch.cuda.is_available()
 
 
 def _has_tf32() -> bool:
@@ -70,7 +64,16 @@ class FlaCandidate:
         from .torch_ops import delta_rule, keywords_of, refusing
 
         keywords = keywords_of(function)
-        return refusing(lambda call: delta_rule(call, function, keywords, self.device))
+
+        def judged(call: Call) -> dict[str, np.ndarray]:
+            try:
+                return delta_rule(call, function, keywords, self.device)
+            except RuntimeError as error:
+                if HOPPER_REFUSAL in str(error):
+                    raise NotSupported(str(error)) from error
+                raise
+
+        return refusing(judged)
 
     def delta_rule_update(self, call: Call) -> dict[str, np.ndarray]:
         """One token per sequence: FLA takes a batch of states, so slots are gathered and put back."""
@@ -156,14 +159,16 @@ def _slots(tensors: dict[str, Any], pool: Any) -> tuple[Any, Any]:
 
 def make_candidate() -> Candidate:
     version = _version()
-    on_gpu = _has_gpu() and os.environ.get("TRITON_INTERPRET") != "1"
+    on_gpu = device.on_gpu()
     library = FlaCandidate(on_gpu)
     from .torch_ops import refusing
 
     dtypes = ["f32", "f16", "bf16"] if on_gpu else list(interpreter.DTYPES)
     # tl.dot multiplies float32 factors in tf32 where the hardware has it (fla/ops/gated_delta_rule/chunk_fwd.py and
-    # wy_fast.py, fla/ops/common/chunk_delta_h.py and chunk_o.py: no input_precision but for two products).
-    chunk = [Approximation("f32", 2.0**-11, "products of float32 factors run in tf32")] if on_gpu and _has_tf32() else []
+    # wy_fast.py, fla/ops/common/chunk_delta_h.py and chunk_o.py: no input_precision but for two products). tf32 has 10
+    # bits after the point, and Triton's code for sm_80 and sm_90 does not round to it (no cvt.rna.tf32): the hardware
+    # cuts off, by up to 2^-10.
+    chunk = [Approximation("f32", 2.0**-10, "products of float32 factors run in tf32")] if on_gpu and _has_tf32() else []
     # causal_conv1d_bwd (fla/modules/causal_conv1d/ops.py in 0.6.0, conv/triton/ops.py in 0.4.2) runs the forward again
     # without activation into an empty_like(x) and takes the derivative of silu at what it reads back from there.
     conv = [Approximation(dtype, roundoff, "backward reads the pre-activation back in the inputs' dtype")
@@ -189,6 +194,7 @@ def main() -> None:
     try:
         candidate = make_candidate()
     except ImportError as error:
-        print(f"flash-linear-attention cannot be loaded: {error}", file=sys.stderr)
+        missing = f": pip install {error.name}" if error.name in ("torch", "triton", "einops") else ""
+        print(f"flash-linear-attention cannot be loaded: {error}{missing}", file=sys.stderr)
         raise SystemExit(2) from error
     candidate.serve()

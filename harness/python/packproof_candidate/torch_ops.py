@@ -10,21 +10,26 @@ import torch
 
 from .call import Call, NotSupported
 from .candidate import Approximation, Candidate, Limits
+from .device import GuardedCopy
 
+_DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16, "f64": torch.float64, "i32": torch.int32,
+           "i64": torch.int64}
 _GATES = ("a", "A_log", "dt_bias")
 
 
 def to_torch(call: Call, name: str, device: str = "cpu", grad: bool = False) -> torch.Tensor | None:
-    """An input with its strides, or None where the call has none."""
+    """An input with its strides, or None where the call has none. On the CPU it is the message's own memory; elsewhere a
+    copy between guards, which `Candidate.answer` looks at after the call."""
     if name not in call.inputs:
         return None
     array = call.inputs[name]
-    if call.dtypes[name] == "bf16":
-        tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    bf16 = call.dtypes[name] == "bf16"
+    if device == "cpu":
+        tensor = torch.from_numpy(array.view(np.int16)).view(torch.bfloat16) if bf16 else torch.from_numpy(array)
     else:
-        tensor = torch.from_numpy(array)
-    if device != "cpu":
-        tensor = tensor.to(device)
+        copy = GuardedCopy(name, array, _DTYPES[call.dtypes[name]], device)
+        call.copies.append(copy)
+        tensor = copy.tensor
     return tensor.detach().requires_grad_() if grad else tensor
 
 
@@ -130,7 +135,7 @@ def delta_rule(call: Call, function: Callable[..., Any], keywords: frozenset[str
         if name not in keywords:
             raise NotSupported(f"the function has no parameter {name}")
     output, state = function(**arguments)
-    if call.repeats > 1 and device == "cuda" and not run.backward:
+    if call.repeats > 1 and device.startswith("cuda") and not run.backward:
         call.seconds = median_seconds(lambda: function(**arguments), call.repeats)
     return run.results({"output": output, "final_state": state})
 

@@ -2,7 +2,7 @@
 
 Without a GPU, flash-linear-attention runs in Triton's interpreter, and a module named `causal_conv1d` that calls
 FLA's convolution stands in for the CUDA package of that name. Without flash-linear-attention the library falls
-back to its torch code, as it does for a user.
+back to its torch code, as it does for a user. On a GPU what is installed is judged; the stand-in is there to be asked for.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import importlib
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import os
 import sys
 import types
 from typing import Any, Iterator
 
 import numpy as np
 
+from . import device as devices
 from . import interpreter
 from .call import NotSupported
 from .candidate import Candidate
@@ -46,7 +48,7 @@ def _stand_in_convolution(convolution: Any) -> types.ModuleType:
         boundaries = None
         if seq_idx is not None:
             starts = torch.nonzero(seq_idx[0, 1:] != seq_idx[0, :-1]).flatten() + 1
-            ends = torch.tensor([0, seq_idx.shape[1]])
+            ends = torch.tensor([0, seq_idx.shape[1]], device=seq_idx.device)
             boundaries = torch.cat([ends[:1], starts, ends[1:]])
         output, _ = convolution(x=x.transpose(1, 2).contiguous(), weight=weight, bias=bias, activation=activation,
                                 cu_seqlens=boundaries)
@@ -59,14 +61,41 @@ def _stand_in_convolution(convolution: Any) -> types.ModuleType:
     return module
 
 
-def prepare_kernels() -> tuple[str, list[str]]:
-    """Where the model runs and what that means for the verdict. Must come before transformers' model code."""
+STAND_IN = "causal_conv1d is not installed: FLA's convolution stands in for it"
+TORCH_CODE = "flash-linear-attention is not installed: the library's torch code is judged"
+EXACT = "float32 products run in float32, not in tf32 (TRITON_F32_DEFAULT=ieee, cuBLAS and cuDNN likewise)"
+
+
+def _prepare_gpu(stand_in: bool) -> list[str]:
+    """Leaves what is installed as it is, but for tf32: limits of float32 runs count on float32's roundoff."""
     import torch
 
-    if torch.cuda.is_available():
-        return "cuda", []
+    os.environ.setdefault("TRITON_F32_DEFAULT", "ieee")
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+    notes = [EXACT] if os.environ["TRITON_F32_DEFAULT"] == "ieee" else []
     if not _installed("fla"):
-        return "cpu", ["flash-linear-attention is not installed: the library's torch code is judged"]
+        return [*notes, TORCH_CODE]
+    if _installed("causal_conv1d"):
+        return notes
+    if not stand_in:
+        return [*notes, "causal_conv1d is not installed: --stand-in puts FLA's convolution in its place"]
+    from .fla import first_module
+
+    convolution = first_module("fla.modules.convolution", "fla.modules.causal_conv1d").causal_conv1d
+    sys.modules["causal_conv1d"] = _stand_in_convolution(convolution)
+    return [*notes, STAND_IN]
+
+
+def prepare_kernels(stand_in: bool = False) -> tuple[str, list[str]]:
+    """Where the model runs and what that means for the verdict. Must come before transformers' model code.
+
+    With `stand_in` FLA's convolution takes the place of a `causal_conv1d` that is not installed on a GPU too.
+    """
+    if devices.on_gpu():
+        return "cuda", _prepare_gpu(stand_in)
+    if not _installed("fla"):
+        return "cpu", [TORCH_CODE]
     interpreter.enable()
     import fla.ops.gated_delta_rule  # noqa: F401  transformers looks it up by name
     from .fla import first_module
@@ -76,7 +105,7 @@ def prepare_kernels() -> tuple[str, list[str]]:
     notes = [interpreter.NOTE]
     if not _installed("causal_conv1d"):
         sys.modules["causal_conv1d"] = _stand_in_convolution(convolution)
-        notes.append("causal_conv1d is not installed: FLA's convolution stands in for it")
+        notes.append(STAND_IN)
     return "cpu", notes
 
 
@@ -169,12 +198,12 @@ def _checkpoint_name(parameter: str) -> str:
     return parameter.replace("model.language_model.", "model.", 1)
 
 
-def main() -> None:
+def main(stand_in: bool = False) -> None:
     for name in ("torch", "transformers"):
         if not _installed(name):
             print(f"{name} is not installed: pip install {name}", file=sys.stderr)
             raise SystemExit(2)
-    device, notes = prepare_kernels()
+    device, notes = prepare_kernels(stand_in)
     candidate = Candidate("transformers", importlib.metadata.version("transformers"), device, notes)
     stack = Stack(device)
     candidate.model_forward(MODES)(stack.forward)

@@ -143,7 +143,7 @@ class Calls(unittest.TestCase):
             return {"output": call.inputs["x"]}
 
         self.candidate.op("causal_conv1d")(handler)
-        self.assertEqual(self.answer()[0]["memory"], {"inputs_modified": ["x"]})
+        self.assertEqual(self.answer()[0]["memory"], {"inputs_modified": ["x"], "written_outside": []})
 
     def test_hello_declares_limits_and_approximations(self) -> None:
         self.candidate.op("causal_conv1d", dtypes=["f32", "f16"], limits=Limits(grouped_heads=False, head_k_dims=(64,)),
