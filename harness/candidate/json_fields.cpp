@@ -145,4 +145,17 @@ Result<JsonObject> read_object(const JsonObject& parent, std::string_view key) {
   return JsonObject{value, parent.path(key)};
 }
 
+Result<std::vector<JsonObject>> read_objects(const JsonObject& parent, std::string_view key) {
+  std::vector<JsonObject> objects;
+  const Json* entries = parent.find(key);
+  if (entries == nullptr) return objects;
+  if (!entries->is_array()) return field_error(parent.path(key), "an array", *entries);
+  for (std::size_t i = 0; i < entries->size(); ++i) {
+    const std::string where = parent.path(key) + "[" + std::to_string(i) + "]";
+    if (!(*entries)[i].is_object()) return field_error(where, "an object", (*entries)[i]);
+    objects.push_back(JsonObject{&(*entries)[i], where});
+  }
+  return objects;
+}
+
 }  // namespace packproof

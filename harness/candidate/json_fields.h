@@ -42,10 +42,23 @@ Status read(const JsonObject& object, std::string_view key, std::vector<int64_t>
 
 Result<JsonObject> read_object(const JsonObject& parent, std::string_view key);
 
+/// The objects of an optional array field.
+Result<std::vector<JsonObject>> read_objects(const JsonObject& parent, std::string_view key);
+
 /// Leaves the target as it is when the field is absent.
 template <typename T>
 Status read_optional(const JsonObject& object, std::string_view key, T& target) {
   return object.find(key) == nullptr ? Status() : read(object, key, target);
+}
+
+/// A string field that `parse` (a `*_from_name` function) knows.
+template <typename T>
+Result<T> read_name(const JsonObject& object, std::string_view key, std::string_view expected,
+                    std::optional<T> (*parse)(std::string_view)) {
+  std::string name;
+  PACKPROOF_CHECK_OK(read(object, key, name));
+  if (const std::optional<T> value = parse(name)) return *value;
+  return field_error(object.path(key), expected, *object.find(key));
 }
 
 }  // namespace packproof
