@@ -23,6 +23,18 @@ TEST(Tensor, StoresExactlyTheReachableElements) {
   EXPECT_EQ(Tensor().numel(), 0);
 }
 
+TEST(Tensor, IsZeroWhateverItsMemoryHeldBefore) {
+  for (const int64_t count : {int64_t{100}, int64_t{1} << 20}) {  // On the heap, in huge pages.
+    for (int repeat = 0; repeat < 3; ++repeat) {
+      Tensor tensor(DType::kF64, {count});
+      for (double& value : tensor.values<double>()) {
+        ASSERT_EQ(value, 0.0);
+        value = 1.0;
+      }
+    }
+  }
+}
+
 TEST(Tensor, IndexesThroughStrides) {
   const Tensor strided = counting({2, 3, 2}).with_strides({20, 5, 1}, std::byte{0xFF});
   EXPECT_FALSE(strided.is_contiguous());
