@@ -12,9 +12,9 @@ constexpr double kUnit = kFloat32Unit;
 constexpr double kFlush = kFloat32Flush;
 
 /// 2-norm of a q or k row as the recurrence uses it.
-double norm_of(const double* row, int64_t dim, bool normalised) {
+double norm_of(const std::vector<double>& row, bool normalised) {
   double sum = 0.0;
-  for (int64_t i = 0; i < dim; ++i) sum += row[i] * row[i];
+  for (const double value : row) sum += value * value;
   return normalised ? std::sqrt(sum / (sum + 1e-6)) : std::sqrt(sum);
 }
 
@@ -35,12 +35,16 @@ void forward_error_steps(const DeltaRuleProblem& problem, const double* g_error,
   const double normalisation = problem.qk_l2norm ? kUnit * l2norm_units(key_dim) : 0.0;
   const double dot = kUnit * summation_units(key_dim + 1);
   const double root = std::sqrt(static_cast<double>(key_dim));
+  std::vector<double> row(static_cast<std::size_t>(key_dim));
+  const auto key_norm = [&](const StoredValues& x, int64_t t) {
+    x.read(problem.key_place(t, problem.key_head(value_head)), key_dim, row.data());
+    return norm_of(row, problem.qk_l2norm);
+  };
   steps.resize(static_cast<std::size_t>(rows.length()));
   for (int64_t t = rows.begin; t < rows.end; ++t) {
-    const int64_t key_row = (t * problem.key_heads + problem.key_head(value_head)) * key_dim;
     const int64_t gate = t * problem.value_heads + value_head;
-    const double k = norm_of(problem.k + key_row, key_dim, problem.qk_l2norm);
-    const double q = norm_of(problem.q + key_row, key_dim, problem.qk_l2norm);
+    const double k = key_norm(problem.k, t);
+    const double q = key_norm(problem.q, t);
     const double beta = std::fabs(problem.beta[gate]);
     const double alpha = std::exp(problem.g[gate]);
     const double alpha_error =

@@ -88,11 +88,13 @@ void compare(const RandomProblem& random, std::array<testing::BoundFactors, 8>& 
                               d[5].data(), d[6].data(), d[7].data()};
   };
   const DeltaRuleGradients bound_places = places(bounds);
-  gated_delta_rule_derived_backward(p, {random.d_output.data(), random.d_final_state.data()},
-                                    places(values), &bound_places, g_error.data());
+  gated_delta_rule_derived_backward(
+      p, {StoredValues(random.d_output.data()), random.d_final_state.data()}, places(values),
+      &bound_places, g_error.data());
   std::vector<double> magnitude(random.g.size());
   gated_delta_rule_chunked_backward(
-      p, kChunk, {random.d_output.data(), random.d_final_state.data()}, {}, magnitude.data());
+      p, kChunk, {StoredValues(random.d_output.data()), random.d_final_state.data()}, {},
+      magnitude.data());
   for (std::size_t i = 0; i < magnitude.size(); ++i) {
     bounds[5][i] += 0x1p-24 * chunked_g_gradient_units(p, kChunk) * magnitude[i];
   }

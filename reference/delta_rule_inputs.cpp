@@ -48,9 +48,9 @@ std::vector<int64_t> DeltaRuleInputs::state_shape(int64_t count) const {
 
 void DeltaRuleInputs::point() {
   const auto data = [](const Tensor& tensor) { return tensor.values<double>().data(); };
-  problem.q = q.values().data();
-  problem.k = k.values().data();
-  problem.v = v.values().data();
+  problem.q = q.stored();
+  problem.k = k.stored();
+  problem.v = v.stored();
   problem.g = data(g);
   problem.beta = data(beta);
   problem.initial_state = initial_state ? data(*initial_state) : nullptr;

@@ -9,7 +9,8 @@
 namespace packproof::reference {
 
 /// The tensors of a delta rule call, with the gate evaluated where the op does so, and the problem
-/// that views them. Token tensors lead with [B, T], or with [N] in an update.
+/// that views them. Token tensors lead with [B, T], or with [N] in an update. The call must outlive
+/// it: large tensors are read where they lie.
 struct DeltaRuleInputs {
   std::vector<int64_t> leading;  ///< [B, T] or [N].
   OwnedRows owned;

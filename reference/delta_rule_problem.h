@@ -1,5 +1,7 @@
 #pragma once
 
+#include "reference/token_values.h"
+
 #include <cstdint>
 #include <vector>
 
@@ -13,12 +15,12 @@ struct RowSpan {
   int64_t length() const { return end - begin; }
 };
 
-/// Inputs of the gated delta rule (spec 3) as contiguous f64 arrays that the caller owns. R token
-/// rows; rows outside of every sequence are not read.
+/// Inputs of the gated delta rule (spec 3) as contiguous arrays that the caller owns. R token rows;
+/// rows outside of every sequence are not read.
 struct DeltaRuleProblem {
-  const double* q = nullptr;              ///< [R, Hk, K], not normalised when `qk_l2norm`.
-  const double* k = nullptr;              ///< [R, Hk, K].
-  const double* v = nullptr;              ///< [R, Hv, V].
+  StoredValues q;                         ///< [R, Hk, K], not normalised when `qk_l2norm`.
+  StoredValues k;                         ///< [R, Hk, K].
+  StoredValues v;                         ///< [R, Hv, V].
   const double* g = nullptr;              ///< [R, Hv], log decay.
   const double* beta = nullptr;           ///< [R, Hv].
   const double* initial_state = nullptr;  ///< [N, Hv, K, V]; null means zeros.
@@ -35,6 +37,15 @@ struct DeltaRuleProblem {
 
   /// Key head of a value head (spec 2.5 step 4).
   int64_t key_head(int64_t value_head) const { return value_head / (value_heads / key_heads); }
+
+  /// Where a row of q or k begins, and one of v.
+  int64_t key_place(int64_t row, int64_t key_head) const {
+    return (row * key_heads + key_head) * key_dim;
+  }
+
+  int64_t value_place(int64_t row, int64_t value_head) const {
+    return (row * value_heads + value_head) * value_dim;
+  }
 
   int64_t state_size() const { return key_dim * value_dim; }
 };

@@ -16,9 +16,9 @@ DeltaRuleTensors::DeltaRuleTensors(const at::Tensor& q, const at::Tensor& k, con
       g_(g.contiguous()),
       beta_(beta.contiguous()),
       initial_state_(initial_state.defined() ? initial_state.contiguous() : initial_state) {
-  problem_.q = q_.data_ptr<double>();
-  problem_.k = k_.data_ptr<double>();
-  problem_.v = v_.data_ptr<double>();
+  problem_.q = StoredValues(q_.data_ptr<double>());
+  problem_.k = StoredValues(k_.data_ptr<double>());
+  problem_.v = StoredValues(v_.data_ptr<double>());
   problem_.g = g_.data_ptr<double>();
   problem_.beta = beta_.data_ptr<double>();
   if (initial_state_.defined()) problem_.initial_state = initial_state_.data_ptr<double>();

@@ -82,9 +82,9 @@ class RandomProblem {
         static_cast<int64_t>(shape.lengths.size()) * shape.value_heads * problem.state_size(), 0.5);
     d_output = normal(static_cast<int64_t>(v.size()), 1.0);
     d_final_state = normal(static_cast<int64_t>(states.size()), 0.5);
-    problem.q = q.data();
-    problem.k = k.data();
-    problem.v = v.data();
+    problem.q = StoredValues(q.data());
+    problem.k = StoredValues(k.data());
+    problem.v = StoredValues(v.data());
     problem.g = g.data();
     problem.beta = beta.data();
     if (shape.initial_state) problem.initial_state = states.data();

@@ -125,7 +125,7 @@ Result<OpResult> evaluate_gated_delta_rule_bwd(const OpCallReader& reader,
   const DeltaRuleGradients gradients = places(result.outputs, d_g);
   const DeltaRuleGradients bounds = places(result.float32_bounds, d_g_bound);
   const DeltaRuleCotangents cotangents{
-      d_output.values().data(),
+      d_output.stored(),
       reader.has("d_final_state") ? d_final_state.values<double>().data() : nullptr};
   differentiate(reader.call(), inputs, cotangents, gradients,
                 reader.wants_bounds() ? &bounds : nullptr, rounding);

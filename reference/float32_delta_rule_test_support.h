@@ -131,23 +131,27 @@ class Float32DeltaRule {
 
   int64_t gate(int64_t row) const { return row * p_.value_heads + head_; }
 
-  float inverse_norm(const double* x, int64_t row) const {
-    const double* const given = x + (row * p_.key_heads + p_.key_head(head_)) * p_.key_dim;
-    const auto value = [&](int64_t i) { return static_cast<float>(given[i]); };
+  std::vector<double> given_key(const StoredValues& x, int64_t row) const {
+    return x.row(p_.key_place(row, p_.key_head(head_)), p_.key_dim);
+  }
+
+  float inverse_norm(const StoredValues& x, int64_t row) const {
+    const std::vector<double> given = given_key(x, row);
+    const auto value = [&](int64_t i) { return static_cast<float>(given[index(i)]); };
     return 1.0f / std::sqrt(dot(order_, 0, p_.key_dim, value, value) + 1e-6f);
   }
 
-  std::vector<float> key(const double* x, int64_t row) const {
-    const double* const given = x + (row * p_.key_heads + p_.key_head(head_)) * p_.key_dim;
+  std::vector<float> key(const StoredValues& x, int64_t row) const {
     const float factor = p_.qk_l2norm ? inverse_norm(x, row) : 1.0f;
     std::vector<float> result;
-    for (int64_t i = 0; i < p_.key_dim; ++i) {
-      result.push_back(static_cast<float>(given[i]) * factor);
+    for (const double given : given_key(x, row)) {
+      result.push_back(static_cast<float>(given) * factor);
     }
     return result;
   }
 
-  std::vector<float> through_norm(const double* x, int64_t row, const std::vector<float>& d) const {
+  std::vector<float> through_norm(const StoredValues& x, int64_t row,
+                                  const std::vector<float>& d) const {
     if (!p_.qk_l2norm) return d;
     const float r = inverse_norm(x, row);
     const std::vector<float> y = key(x, row);
@@ -164,6 +168,7 @@ class Float32DeltaRule {
     const int64_t V = p_.value_dim;
     const std::vector<float> q = key(p_.q, row);
     const std::vector<float> k = key(p_.k, row);
+    const std::vector<double> values = p_.v.row(p_.value_place(row, head_), V);
     const float alpha = std::exp(static_cast<float>(p_.g[gate(row)]));
     const auto beta = static_cast<float>(p_.beta[gate(row)]);
     std::vector<float> state = states.back();
@@ -173,7 +178,7 @@ class Float32DeltaRule {
       for (int64_t i = 0; i < K; ++i) state[index(i * V + j)] *= alpha;
       const float rho = dot(
           order_, 0, K, [&](int64_t i) { return k[index(i)]; }, column);
-      const auto v = static_cast<float>(p_.v[(row * p_.value_heads + head_) * V + j]);
+      const auto v = static_cast<float>(values[index(j)]);
       residual.push_back(v - rho);
       const float delta = beta * (v - rho);
       for (int64_t i = 0; i < K; ++i) state[index(i * V + j)] += k[index(i)] * delta;

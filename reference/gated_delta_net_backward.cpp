@@ -221,8 +221,8 @@ at::Tensor DeltaNetTape::backward(const at::Tensor& d_output, GradientStore& sto
   gradients.v = d_v.data_ptr<double>();
   gradients.g = d_g.data_ptr<double>();
   gradients.beta = d_beta.data_ptr<double>();
-  gated_delta_rule_derived_backward(rule.problem(),
-                                    {through_norm.d_rule.data_ptr<double>(), nullptr}, gradients);
+  gated_delta_rule_derived_backward(
+      rule.problem(), {StoredValues(through_norm.d_rule.data_ptr<double>()), nullptr}, gradients);
 
   const Gates gates = gates_backward(d_g, d_beta, store);
   const at::Tensor d_c = conv_backward(at::cat({d_q, d_k, d_v}, 1), store);

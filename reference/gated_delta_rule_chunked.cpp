@@ -58,33 +58,28 @@ class ChunkedHead {
  private:
   int64_t length(int64_t first) const { return std::min(chunk_size_, span_.end - first); }
 
-  int64_t key_place(int64_t row) const {
-    return (row * problem_.key_heads + problem_.key_head(head_)) * problem_.key_dim;
-  }
+  int64_t key_place(int64_t row) const { return problem_.key_place(row, problem_.key_head(head_)); }
 
-  int64_t value_place(int64_t row) const {
-    return (row * problem_.value_heads + head_) * problem_.value_dim;
-  }
+  int64_t value_place(int64_t row) const { return problem_.value_place(row, head_); }
 
   int64_t gate_place(int64_t row) const { return row * problem_.value_heads + head_; }
 
-  Matrix keys(const double* x, int64_t first) const {
+  Matrix keys(const StoredValues& x, int64_t first) const {
     Matrix result(length(first), problem_.key_dim);
     for (int64_t i = 0; i < result.rows(); ++i) {
-      const double* const given = x + key_place(first + i);
+      double* const row = result.row(i);
+      x.read(key_place(first + i), problem_.key_dim, row);
       if (problem_.qk_l2norm) {
-        L2NormFormula<double>{problem_.key_dim, kL2NormEps}.forward(given, result.row(i));
-      } else {
-        std::copy_n(given, problem_.key_dim, result.row(i));
+        L2NormFormula<double>{problem_.key_dim, kL2NormEps}.forward(row, row);
       }
     }
     return result.mapped([&](double x) { return round_to(rounding_.normalised, x); });
   }
 
-  Matrix values(const double* x, int64_t first) const {
+  Matrix values(const StoredValues& x, int64_t first) const {
     Matrix result(length(first), problem_.value_dim);
     for (int64_t i = 0; i < result.rows(); ++i) {
-      std::copy_n(x + value_place(first + i), problem_.value_dim, result.row(i));
+      x.read(value_place(first + i), problem_.value_dim, result.row(i));
     }
     return result;
   }
@@ -124,15 +119,15 @@ class ChunkedHead {
     }
   }
 
-  void add_keys(const Matrix& d_rows, const double* x, int64_t first, double* target) const {
+  void add_keys(const Matrix& d_rows, const StoredValues& x, int64_t first, double* target) const {
     std::vector<double> through(static_cast<std::size_t>(problem_.key_dim));
     for (int64_t i = 0; target != nullptr && i < d_rows.rows(); ++i) {
       std::vector<double> given(d_rows.row(i), d_rows.row(i) + problem_.key_dim);
       for (double& value : given) value = round_to(rounding_.output, value);
       const double* d = given.data();
       if (problem_.qk_l2norm) {
-        L2NormFormula<double>{problem_.key_dim, kL2NormEps}.backward(x + key_place(first + i), d,
-                                                                     through.data());
+        const std::vector<double> key = x.row(key_place(first + i), problem_.key_dim);
+        L2NormFormula<double>{problem_.key_dim, kL2NormEps}.backward(key.data(), d, through.data());
         d = through.data();
       }
       for (int64_t c = 0; c < problem_.key_dim; ++c) target[key_place(first + i) + c] += d[c];

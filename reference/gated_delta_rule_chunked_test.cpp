@@ -81,7 +81,8 @@ TEST(GatedDeltaRuleChunked, GradientsAgreeWithTheRecurrentOnes) {
   for (const ProblemShape& shape : kShapes) {
     for (const Gates gates : testing::kAllGates) {
       const RandomProblem random(shape, gates, 32);
-      const DeltaRuleCotangents cotangents{random.d_output.data(), random.d_final_state.data()};
+      const DeltaRuleCotangents cotangents{StoredValues(random.d_output.data()),
+                                           random.d_final_state.data()};
       const auto empty = [&] {
         return std::array<std::vector<double>, 6>{
             std::vector<double>(random.q.size()),    std::vector<double>(random.k.size()),
@@ -111,9 +112,9 @@ TEST(GatedDeltaRuleChunked, GivesTheGoldenVector) {  // spec 3.6
   const std::vector<double> v{1, -2, 0.5}, g{-0.1, -0.7, -0.25}, beta{0.9, 0.4, 0.75};
   const std::vector<double> state{0.5, -0.25}, d_output{1, -0.5, 2}, d_state{0.3, -0.2};
   DeltaRuleProblem problem;
-  problem.q = q.data();
-  problem.k = k.data();
-  problem.v = v.data();
+  problem.q = StoredValues(q.data());
+  problem.k = StoredValues(k.data());
+  problem.v = StoredValues(v.data());
   problem.g = g.data();
   problem.beta = beta.data();
   problem.initial_state = state.data();
@@ -126,7 +127,7 @@ TEST(GatedDeltaRuleChunked, GivesTheGoldenVector) {  // spec 3.6
   std::vector<double> output(3), final_state(2), d_q(6), d_k(6), d_v(3), d_g(3), d_beta(3), d_s(2);
   gated_delta_rule_chunked(problem, 2, output.data(), final_state.data());
   gated_delta_rule_chunked_backward(
-      problem, 2, {d_output.data(), d_state.data()},
+      problem, 2, {StoredValues(d_output.data()), d_state.data()},
       {d_q.data(), d_k.data(), d_v.data(), d_g.data(), d_beta.data(), d_s.data()});
   const auto expect = [](const std::vector<double>& got, const std::vector<double>& expected) {
     for (std::size_t i = 0; i < got.size(); ++i) {
@@ -200,7 +201,8 @@ TEST(GatedDeltaRuleEmulated, ErrsLikeItsFormat) {
 TEST(GatedDeltaRuleEmulated, GradientsErrLikeTheirFormat) {
   constexpr std::array names{"q", "k", "v", "g", "beta", "initial_state"};
   const RandomProblem random({{70, 0, 130}, 1, 2, 32, 32, true, true, 0}, Gates::kSlow, 4);
-  const DeltaRuleCotangents cotangents{random.d_output.data(), random.d_final_state.data()};
+  const DeltaRuleCotangents cotangents{StoredValues(random.d_output.data()),
+                                       random.d_final_state.data()};
   const auto gradients = [&](const DeltaRuleRounding& rounding) {
     std::array<std::vector<double>, 6> d{
         std::vector<double>(random.q.size()),    std::vector<double>(random.k.size()),

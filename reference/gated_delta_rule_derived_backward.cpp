@@ -43,18 +43,17 @@ double norm(const double* x, int64_t count) {
 
 /// A row of q or k with its l2norm (spec 2.2), or as it stands.
 struct KeyRow {
-  const double* given = nullptr;
   double factor = 1.0;  ///< (sum x^2 + eps)^-1/2.
   Values used;
 
-  KeyRow(const DeltaRuleProblem& problem, const double* values)
-      : given(values), used(zeros(problem.key_dim)) {
+  KeyRow(const DeltaRuleProblem& problem, const StoredValues& x, int64_t place)
+      : used(zeros(problem.key_dim)) {
+    x.read(place, problem.key_dim, used.data());
     if (problem.qk_l2norm) {
-      const double size = norm(values, problem.key_dim);
+      const double size = norm(used.data(), problem.key_dim);
       factor = 1.0 / std::sqrt(size * size + kL2NormEps);
     }
-    for (int64_t i = 0; i < problem.key_dim; ++i)
-      used[static_cast<std::size_t>(i)] = values[i] * factor;
+    for (double& value : used) value *= factor;
   }
 
   /// Through the l2norm (spec 3.5): dx = r (dy - y (y . dy)).
@@ -71,13 +70,9 @@ struct KeyRow {
 struct Places {
   const DeltaRuleProblem& problem;
 
-  int64_t key(int64_t row, int64_t key_head) const {
-    return (row * problem.key_heads + key_head) * problem.key_dim;
-  }
+  int64_t key(int64_t row, int64_t key_head) const { return problem.key_place(row, key_head); }
 
-  int64_t value(int64_t row, int64_t head) const {
-    return (row * problem.value_heads + head) * problem.value_dim;
-  }
+  int64_t value(int64_t row, int64_t head) const { return problem.value_place(row, head); }
 
   int64_t gate(int64_t row, int64_t head) const { return row * problem.value_heads + head; }
 
@@ -144,7 +139,7 @@ class HeadBackward {
   }
 
   TokenInputs token(int64_t row, const KeyRow& q, const KeyRow& k) {
-    std::copy_n(problem_.v + places_.value(row, head_), problem_.value_dim, v_.begin());
+    problem_.v.read(places_.value(row, head_), problem_.value_dim, v_.data());
     return {problem_.key_dim,
             pitch_,
             q.used.data(),
@@ -155,8 +150,8 @@ class HeadBackward {
             problem_.scale};
   }
 
-  KeyRow key_row(const double* values, int64_t row) const {
-    return KeyRow(problem_, values + places_.key(row, key_head_));
+  KeyRow key_row(const StoredValues& x, int64_t row) const {
+    return KeyRow(problem_, x, places_.key(row, key_head_));
   }
 
   /// S at the start of every segment, and with bounds the forward error there.
@@ -230,8 +225,7 @@ class HeadBackward {
     const KeyRow q = key_row(problem_.q, row);
     const KeyRow k = key_row(problem_.k, row);
     const TokenInputs inputs = token(row, q, k);
-    std::copy_n(run_.cotangents.d_output + places_.value(row, head_), problem_.value_dim,
-                d_output_.begin());
+    run_.cotangents.d_output.read(places_.value(row, head_), problem_.value_dim, d_output_.data());
     Values d_q = zeros(problem_.key_dim);
     Values d_k = zeros(problem_.key_dim);
     TokenGradients result{d_q.data(), d_k.data(), d_delta_.data()};

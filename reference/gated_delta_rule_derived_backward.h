@@ -17,7 +17,7 @@ struct DeltaRuleGradients {
 
 /// What the gradients are driven by.
 struct DeltaRuleCotangents {
-  const double* d_output = nullptr;       ///< [R, Hv, V].
+  StoredValues d_output;                  ///< [R, Hv, V].
   const double* d_final_state = nullptr;  ///< [N, Hv, K, V] or null for zeros.
 };
 

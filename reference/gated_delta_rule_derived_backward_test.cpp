@@ -42,9 +42,9 @@ constexpr std::array kNames{"q", "k", "v", "g", "beta", "initial_state"};
 Gradients derived(const RandomProblem& random, Gradients* bounds = nullptr) {
   Gradients result(random);
   const DeltaRuleGradients bound_places = bounds ? bounds->places() : DeltaRuleGradients{};
-  gated_delta_rule_derived_backward(random.problem,
-                                    {random.d_output.data(), random.d_final_state.data()},
-                                    result.places(), bounds ? &bound_places : nullptr);
+  gated_delta_rule_derived_backward(
+      random.problem, {StoredValues(random.d_output.data()), random.d_final_state.data()},
+      result.places(), bounds ? &bound_places : nullptr);
   return result;
 }
 

@@ -12,10 +12,11 @@ namespace {
 
 constexpr double kL2NormEps = 1e-6;  // Spec 2.2.
 
-std::vector<double> key_row(const DeltaRuleProblem& problem, const double* given, Format format) {
-  std::vector<double> row(given, given + problem.key_dim);
+std::vector<double> key_row(const DeltaRuleProblem& problem, const StoredValues& x, int64_t place,
+                            Format format) {
+  std::vector<double> row = x.row(place, problem.key_dim);
   if (problem.qk_l2norm) {
-    L2NormFormula<double>{problem.key_dim, kL2NormEps}.forward(given, row.data());
+    L2NormFormula<double>{problem.key_dim, kL2NormEps}.forward(row.data(), row.data());
   }
   for (double& value : row) value = round_to(format, value);
   return row;
@@ -30,10 +31,11 @@ void emulate_head(const DeltaRuleProblem& p, int64_t n, int64_t head, double* ou
   }
   const RowSpan span = p.sequences[static_cast<std::size_t>(n)];
   for (int64_t row = span.begin; row < span.end; ++row) {
-    const int64_t key = (row * p.key_heads + p.key_head(head)) * p.key_dim;
+    const int64_t key = p.key_place(row, p.key_head(head));
     const int64_t gate = row * p.value_heads + head;
-    const std::vector<double> q = key_row(p, p.q + key, rounding.normalised);
-    const std::vector<double> k = key_row(p, p.k + key, rounding.normalised);
+    const std::vector<double> q = key_row(p, p.q, key, rounding.normalised);
+    const std::vector<double> k = key_row(p, p.k, key, rounding.normalised);
+    const std::vector<double> v = p.v.row(p.value_place(row, head), p.value_dim);
     const double decay = round_to(rounding.gate, std::exp(p.g[gate]));
     for (double& value : state) value = round_to(rounding.operand, decay * value);
     for (int64_t j = 0; j < p.value_dim; ++j) {
@@ -46,7 +48,7 @@ void emulate_head(const DeltaRuleProblem& p, int64_t n, int64_t head, double* ou
       }
       prediction = round_to(rounding.operand, prediction);
       const double delta =
-          round_to(rounding.operand, p.beta[gate] * (p.v[gate * p.value_dim + j] - prediction));
+          round_to(rounding.operand, p.beta[gate] * (v[static_cast<std::size_t>(j)] - prediction));
       double sum = 0.0;
       for (int64_t i = 0; i < p.key_dim; ++i) {
         const auto at = static_cast<std::size_t>(i);

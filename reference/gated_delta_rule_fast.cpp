@@ -13,6 +13,8 @@ namespace {
 /// Tokens that all strips of a head advance through before the next ones: q and k of a block stay
 /// in the second-level cache.
 constexpr int64_t kTokenBlock = 64;
+/// Rows of other heads lie between those of one: no prefetcher of the CPU sees so far ahead.
+constexpr int64_t kRowsAhead = 4;
 constexpr double kL2NormEps = 1e-6;  // Spec 2.2.
 
 struct FreeDeleter {
@@ -52,20 +54,30 @@ double dot(const double* x, const double* y, int64_t count) {
 }
 
 /// x (sum x^2 + eps)^-1/2 (spec 2.2).
-void l2_normalise(const double* x, int64_t count, double* result) {
+void l2_normalise(double* x, int64_t count) {
   const double factor = 1.0 / std::sqrt(dot(x, x, count) + kL2NormEps);
-  for (int64_t i = 0; i < count; ++i) result[i] = x[i] * factor;
+  for (int64_t i = 0; i < count; ++i) x[i] *= factor;
 }
 
-/// What all strips of a head share of a block of tokens.
+/// Value columns [begin, end) of a head.
+struct ColumnSpan {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  int64_t count() const { return end - begin; }
+};
+
+/// What the strips of a head read of a block of tokens, as f64.
 class TokenBlock {
  public:
-  TokenBlock(const DeltaRuleProblem& problem, int64_t value_head, int64_t end)
+  TokenBlock(const DeltaRuleProblem& problem, int64_t value_head, ColumnSpan columns, int64_t end)
       : problem_(problem),
         value_head_(value_head),
+        columns_(columns),
         end_(end),
         q_(static_cast<std::size_t>(kTokenBlock * problem.key_dim)),
         k_(static_cast<std::size_t>((kTokenBlock + 2) * problem.key_dim)),
+        v_(static_cast<std::size_t>(kTokenBlock * columns.count())),
         factors_(static_cast<std::size_t>(kTokenBlock)) {}
 
   /// Reads the rows of a block, and k of the pair after it up to the sequence's `end`; zeros stand
@@ -76,40 +88,52 @@ class TokenBlock {
 
   const double* k() const { return k_.data(); }
 
+  /// From `column` of the head on; rows follow each other at `value_stride`.
+  const double* v(int64_t column) const { return v_.data() + (column - columns_.begin); }
+
+  int64_t value_stride() const { return columns_.count(); }
+
   const TokenFactors* factors() const { return factors_.data(); }
 
  private:
-  void read_keys(const double* x, RowSpan rows, std::vector<double>& result) const;
+  void read_keys(const StoredValues& x, RowSpan rows, std::vector<double>& result) const;
+  void read_values(RowSpan rows);
   void read_gates(RowSpan rows);
 
   const DeltaRuleProblem& problem_;
   int64_t value_head_;
+  ColumnSpan columns_;
   int64_t end_;
   std::vector<double> q_;
   std::vector<double> k_;
+  std::vector<double> v_;
   std::vector<TokenFactors> factors_;
 };
 
-void TokenBlock::read_keys(const double* x, RowSpan rows, std::vector<double>& result) const {
-  // Rows of other heads lie between: no prefetcher sees so far ahead.
-  constexpr int64_t kRowsAhead = 4;
-  constexpr int64_t kLine = 64 / sizeof(double);
-  const int64_t stride = problem_.key_heads * problem_.key_dim;
-  const double* source =
-      x + rows.begin * stride + problem_.key_head(value_head_) * problem_.key_dim;
+void TokenBlock::read_keys(const StoredValues& x, RowSpan rows, std::vector<double>& result) const {
+  const int64_t key_head = problem_.key_head(value_head_);
   double* target = result.data();
-  for (int64_t row = rows.begin; row < rows.end; ++row, source += stride) {
-    for (int64_t i = 0; row + kRowsAhead < rows.end && i < problem_.key_dim; i += kLine) {
-      __builtin_prefetch(source + kRowsAhead * stride + i);
+  for (int64_t row = rows.begin; row < rows.end; ++row, target += problem_.key_dim) {
+    if (row + kRowsAhead < rows.end) {
+      x.prefetch(problem_.key_place(row + kRowsAhead, key_head), problem_.key_dim);
     }
-    if (problem_.qk_l2norm) {
-      l2_normalise(source, problem_.key_dim, target);
-    } else {
-      std::copy_n(source, problem_.key_dim, target);
-    }
-    target += problem_.key_dim;
+    x.read(problem_.key_place(row, key_head), problem_.key_dim, target);
+    if (problem_.qk_l2norm) l2_normalise(target, problem_.key_dim);
   }
   std::fill(target, result.data() + result.size(), 0.0);
+}
+
+void TokenBlock::read_values(RowSpan rows) {
+  const auto place = [&](int64_t row) {
+    return problem_.value_place(row, value_head_) + columns_.begin;
+  };
+  double* target = v_.data();
+  for (int64_t row = rows.begin; row < rows.end; ++row, target += columns_.count()) {
+    if (row + kRowsAhead < rows.end) {
+      problem_.v.prefetch(place(row + kRowsAhead), columns_.count());
+    }
+    problem_.v.read(place(row), columns_.count(), target);
+  }
 }
 
 void TokenBlock::read_gates(RowSpan rows) {
@@ -135,6 +159,7 @@ void TokenBlock::read_gates(RowSpan rows) {
 void TokenBlock::read(RowSpan rows) {
   read_keys(problem_.q, rows, q_);
   read_keys(problem_.k, {rows.begin, std::min(rows.end + 2, end_)}, k_);
+  read_values(rows);
   read_gates(rows);
   for (int64_t t = 0; t < rows.length(); t += 2) {
     const double* const k = k_.data() + t * problem_.key_dim;
@@ -200,8 +225,8 @@ struct Run {
 };
 
 StripTokens Run::tokens(RowSpan rows, const TokenBlock& block, int64_t h, int64_t strip) const {
-  const int64_t value_stride = problem.value_heads * problem.value_dim;
-  const int64_t offset = rows.begin * value_stride + h * problem.value_dim + strip * kStripColumns;
+  const int64_t output_stride = problem.value_heads * problem.value_dim;
+  const int64_t offset = problem.value_place(rows.begin, h) + strip * kStripColumns;
   StripTokens result;
   result.count = rows.length();
   result.key_dim = problem.key_dim;
@@ -209,9 +234,10 @@ StripTokens Run::tokens(RowSpan rows, const TokenBlock& block, int64_t h, int64_
   result.q = block.q();
   result.k = block.k();
   result.factors = block.factors();
-  result.v = problem.v + offset;
+  result.v = block.v(strip * kStripColumns);
+  result.v_stride = block.value_stride();
   result.output = results.output + offset;
-  result.value_stride = value_stride;
+  result.output_stride = output_stride;
   result.scale = problem.scale;
   if (errors != nullptr) result.output_error = errors->output + offset;
   return result;
@@ -239,7 +265,9 @@ void Run::head(int64_t n, int64_t h, int64_t first, int64_t last) const {
   const auto rows_from = [&](int64_t begin) {
     return RowSpan{begin, std::min(span.end, begin + kTokenBlock)};
   };
-  TokenBlock block(problem, h, span.end);
+  const ColumnSpan of_strips{first * kStripColumns,
+                             std::min(last * kStripColumns, problem.value_dim)};
+  TokenBlock block(problem, h, of_strips, span.end);
   block.read(rows_from(span.begin));
   std::vector<Strip> strips;
   for (int64_t strip = first; strip < last; ++strip) {

@@ -128,7 +128,7 @@ template <int kVectors, bool kErrors>
 void advance_errors(const StripTokens& tokens, int64_t t, const double* correction,
                     const double* square, const StripState& strip) {
   const ErrorStep& step = tokens.steps[t];
-  double* const error = tokens.output_error + t * tokens.value_stride;
+  double* const error = tokens.output_error + t * tokens.output_stride;
   for (int c = 0; c < tokens.columns; ++c) {
     const double norm = tokens.factors[t].magnitude * std::sqrt(square[c]);
     strip.error[c] = step.keep * strip.error[c] + step.before * strip.norm[c] +
@@ -149,7 +149,7 @@ template <int kVectors, bool kErrors>
     for (int i = 0; i < 2; ++i) rows.q[i] = tokens.q + (t + i) * tokens.key_dim;
     for (int i = 0; i < 4; ++i) rows.k[i] = tokens.k + (t + i) * tokens.key_dim;
     for (int token = 0; token < held; ++token) {
-      const double* const v = tokens.v + (t + token) * tokens.value_stride;
+      const double* const v = tokens.v + (t + token) * tokens.v_stride;
       // Of a known size, a copy is four loads and stores; else a call.
       if (tokens.columns == kStripColumns) {
         std::copy_n(v, kStripColumns, columns.v[token]);
@@ -162,7 +162,7 @@ template <int kVectors, bool kErrors>
                                       columns);
     }
     for (int token = 0; token < held; ++token) {
-      double* const output = tokens.output + (t + token) * tokens.value_stride;
+      double* const output = tokens.output + (t + token) * tokens.output_stride;
       const double scale = tokens.scale * tokens.factors[t + token].magnitude;
       for (int c = 0; c < tokens.columns; ++c) output[c] = scale * columns.read[token][c];
       if constexpr (kErrors) {

@@ -55,8 +55,9 @@ struct StripTokens {
   const double* k = nullptr;  ///< [count + 2, key_dim]: of the pair after the last one too.
   const TokenFactors* factors = nullptr;  ///< [count].
   const double* v = nullptr;              ///< First column of the strip.
+  int64_t v_stride = 0;                   ///< From token to token.
   double* output = nullptr;
-  int64_t value_stride = 0;  ///< From token to token of v, output and its error.
+  int64_t output_stride = 0;  ///< Of the output and its error.
   double scale = 1.0;
   const ErrorStep* steps = nullptr;  ///< Per token, or null.
   double* output_error = nullptr;    ///< Like `output`; only with `steps`.

@@ -13,35 +13,35 @@ namespace packproof::reference {
 namespace {
 
 /// Elements that one task reads, converts and checks while they are in the cache.
-constexpr std::size_t kReadBlock = 32768;
+constexpr int64_t kReadBlock = 32768;
 /// From here on a thread is worth its start.
 constexpr int64_t kBlocksForThreads = 4;
 
-/// x - x is 0 for what is finite, else NaN. Eight sums side by side, as vectors hold them.
-bool all_finite(std::span<const double> values) {
-  constexpr std::size_t kSums = 8;
-  double sums[kSums] = {};
-  std::size_t i = 0;
-  for (; i + kSums <= values.size(); i += kSums) {
-    for (std::size_t j = 0; j < kSums; ++j) sums[j] += values[i + j] - values[i + j];
-  }
-  for (; i < values.size(); ++i) sums[0] += values[i] - values[i];
-  double total = 0.0;
-  for (const double sum : sums) total += sum;
-  return total == 0.0;
-}
-
-/// Elements of `tensor` from the row-major index `begin` on, as many as `values` takes.
-void convert(const Tensor& tensor, std::size_t begin, std::span<double> values) {
-  if (tensor.is_contiguous() && tensor.dtype() == DType::kF32) {
-    std::ranges::copy(tensor.values<float>().subspan(begin, values.size()), values.begin());
-  } else if (tensor.is_contiguous() && tensor.dtype() == DType::kF64) {
-    std::ranges::copy(tensor.values<double>().subspan(begin, values.size()), values.begin());
-  } else {
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = tensor.at(static_cast<int64_t>(begin + i));
+/// Whether `check(begin, count)` holds for the elements of all owned rows, a run of neighbouring
+/// ones at a time; large tensors are shared out to all cores.
+template <typename Check>
+bool holds_for_owned(const Tensor& tensor, const OwnedRows& owned, const Check& check) {
+  const int64_t count = tensor.numel();
+  if (count == 0) return true;
+  const int64_t rows = owned.empty() ? count : static_cast<int64_t>(owned.size());
+  const int64_t per_row = count / rows;
+  const auto is_owned = [&](int64_t row) {
+    return owned.empty() || owned[static_cast<std::size_t>(row)];
+  };
+  const int64_t rows_per_block = std::max<int64_t>(1, kReadBlock / per_row);
+  const int64_t blocks = (rows + rows_per_block - 1) / rows_per_block;
+  std::atomic<bool> holds{true};
+  run_parallel(blocks, blocks < kBlocksForThreads ? 1 : 0, [&](int64_t block) {
+    const int64_t end = std::min(rows, (block + 1) * rows_per_block);
+    int64_t row = block * rows_per_block;
+    while (row < end) {
+      int64_t next = row + 1;
+      while (next < end && is_owned(next) == is_owned(row)) ++next;
+      if (is_owned(row) && !check(row * per_row, (next - row) * per_row)) holds = false;
+      row = next;
     }
-  }
+  });
+  return holds;
 }
 
 std::string place_of(int64_t linear, const std::vector<int64_t>& shape) {
@@ -109,43 +109,34 @@ Result<const Tensor*> OpCallReader::floating_input(const std::string& name,
   return tensor;
 }
 
-Status OpCallReader::read(const std::string& name, const Tensor& tensor, const OwnedRows& owned,
-                          std::span<double> values) const {
-  if (values.empty()) return {};
-  const std::size_t rows = owned.empty() ? values.size() : owned.size();
-  const std::size_t per_row = values.size() / rows;
-  const auto is_owned = [&](std::size_t row) { return owned.empty() || owned[row]; };
-  const std::size_t rows_per_block = std::max<std::size_t>(1, kReadBlock / per_row);
-  const auto blocks = static_cast<int64_t>((rows + rows_per_block - 1) / rows_per_block);
-  std::atomic<bool> finite{true};
-  run_parallel(blocks, blocks < kBlocksForThreads ? 1 : 0, [&](int64_t block) {
-    const std::size_t end = std::min(rows, (static_cast<std::size_t>(block) + 1) * rows_per_block);
-    std::size_t row = static_cast<std::size_t>(block) * rows_per_block;
-    while (row < end) {
-      std::size_t next = row + 1;
-      while (next < end && is_owned(next) == is_owned(row)) ++next;
-      const std::span<double> part = values.subspan(row * per_row, (next - row) * per_row);
-      if (is_owned(row)) {
-        convert(tensor, row * per_row, part);
-        if (!all_finite(part)) finite = false;
-      } else {
-        std::fill(part.begin(), part.end(), 0.0);
-      }
-      row = next;
-    }
-  });
-  if (finite) return {};
-  const auto bad = std::ranges::find_if_not(values, [](double x) { return std::isfinite(x); });
+Error OpCallReader::not_finite(const std::string& name, const Tensor& tensor,
+                               const OwnedRows& owned) const {
+  const int64_t per_row = owned.empty() ? 1 : tensor.numel() / static_cast<int64_t>(owned.size());
+  int64_t place = 0;
+  while (std::isfinite(tensor.at(place)) ||
+         (!owned.empty() && !owned[static_cast<std::size_t>(place / per_row)])) {
+    ++place;
+  }
   return refusal("expected finite values in '" + name + "', found " +
-                 (std::isnan(*bad) ? "NaN" : "an infinity") + " at " +
-                 place_of(bad - values.begin(), tensor.shape()));
+                 (std::isnan(tensor.at(place)) ? "NaN" : "an infinity") + " at " +
+                 place_of(place, tensor.shape()));
 }
 
 Result<Tensor> OpCallReader::values(const std::string& name, const std::vector<int64_t>& shape,
                                     const OwnedRows& owned) const {
   PACKPROOF_TRY(const Tensor* const tensor, floating_input(name, shape));
   Tensor result(DType::kF64, shape);
-  PACKPROOF_CHECK_OK(read(name, *tensor, owned, result.values<double>()));
+  double* const values = result.values<double>().data();
+  const StoredValues stored(tensor->dtype(), tensor->bytes().data());
+  const bool finite = holds_for_owned(*tensor, owned, [&](int64_t begin, int64_t count) {
+    if (tensor->is_contiguous()) {
+      stored.read(begin, count, values + begin);
+      return stored.finite(begin, count);
+    }
+    for (int64_t i = begin; i < begin + count; ++i) values[i] = tensor->at(i);
+    return StoredValues(values).finite(begin, count);
+  });
+  if (!finite) return not_finite(name, *tensor, owned);
   return result;
 }
 
@@ -153,8 +144,15 @@ Result<TokenValues> OpCallReader::token_values(const std::string& name,
                                                const std::vector<int64_t>& shape,
                                                const OwnedRows& owned) const {
   PACKPROOF_TRY(const Tensor* const tensor, floating_input(name, shape));
-  TokenValues result(shape);
-  PACKPROOF_CHECK_OK(read(name, *tensor, owned, result.values()));
+  if (!tensor->is_contiguous()) {
+    PACKPROOF_TRY(Tensor converted, values(name, shape, owned));
+    return TokenValues::owning(std::move(converted));
+  }
+  TokenValues result = TokenValues::view_of(*tensor);
+  const bool finite = holds_for_owned(*tensor, owned, [&](int64_t begin, int64_t count) {
+    return result.stored().finite(begin, count);
+  });
+  if (!finite) return not_finite(name, *tensor, owned);
   return result;
 }
 

@@ -6,7 +6,6 @@
 #include "reference/token_values.h"
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -50,7 +49,8 @@ class OpCallReader {
   Result<Tensor> values(const std::string& name, const std::vector<int64_t>& shape,
                         const OwnedRows& owned = {}) const;
 
-  /// The same for the large tensors of a call: neither cleared first nor a Tensor.
+  /// The same for the large tensors of a call, contiguous ones where they lie: rows that `owned`
+  /// excludes are then whatever they hold, for the caller not to read.
   Result<TokenValues> token_values(const std::string& name, const std::vector<int64_t>& shape,
                                    const OwnedRows& owned) const;
 
@@ -79,8 +79,7 @@ class OpCallReader {
   Result<const Tensor*> input(const std::string& name) const;
   Result<const Tensor*> floating_input(const std::string& name,
                                        const std::vector<int64_t>& shape) const;
-  Status read(const std::string& name, const Tensor& tensor, const OwnedRows& owned,
-              std::span<double> values) const;
+  Error not_finite(const std::string& name, const Tensor& tensor, const OwnedRows& owned) const;
 
   const OpCall& call_;
   bool bounds_;
