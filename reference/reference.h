@@ -155,6 +155,14 @@ class Reference {
   /// Random weights by `init`, A_log and dt_bias by `gate`.
   virtual Result<std::unique_ptr<Model>> random_model(const ModelConfig& config, GateRegime gate,
                                                       uint64_t seed, WeightInit init) const = 0;
+
+  /// Wall seconds of the f64 products of `tokens` rows with every weight matrix of a dense model,
+  /// alone and in memory that is in place: what no forward can undercut.
+  virtual Result<double> time_products(const ModelConfig& config, int64_t tokens) const {
+    (void)config;
+    (void)tokens;
+    return internal_error("expected a reference that times products, found one without");
+  }
 };
 
 }  // namespace packproof::reference

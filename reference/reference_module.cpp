@@ -5,6 +5,7 @@
 #include "reference/model.h"
 #include "reference/random_weights.h"
 #include "reference/reference.h"
+#include "reference/weight_products.h"
 
 namespace packproof::reference {
 namespace {
@@ -32,6 +33,10 @@ class LibtorchReference : public Reference {
                                               uint64_t seed, WeightInit init) const override {
     PACKPROOF_CHECK_OK(validate(config));
     return make_model(config, random_checkpoint(config, gate, seed, init));
+  }
+
+  Result<double> time_products(const ModelConfig& config, int64_t tokens) const override {
+    return packproof::reference::time_products(config, tokens);
   }
 };
 

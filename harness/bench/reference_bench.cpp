@@ -14,6 +14,8 @@ namespace {
 
 constexpr int64_t kHeadDim = 128;
 constexpr double kMicroseconds = 1e6;
+constexpr const char* kWholeModel = "whole model";
+constexpr const char* kProducts = "its products";
 
 double seconds_since(std::chrono::steady_clock::time_point begin) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -102,25 +104,40 @@ reference::ModelConfig four_layers_of_the_smallest() {
   return config;
 }
 
-Result<BenchRow> time_model(const reference::Reference& reference) {
+/// The whole model and the products with its weights alone, in turn: both see the same neighbours.
+Result<std::vector<BenchRow>> time_model(const reference::Reference& reference) {
   const std::vector<int64_t> lens{1024, 512, 200, 129, 64, 63, 31, 1, 1, 1};
+  constexpr int kRepeats = 3;
   const int64_t tokens = std::accumulate(lens.begin(), lens.end(), int64_t{0});
   const reference::ModelConfig config = four_layers_of_the_smallest();
-  reset_peak_memory();
   PACKPROOF_TRY(
       const std::unique_ptr<reference::Model> model,
       reference.random_model(config, GateRegime::kSlow, 1, reference::WeightInit::kLibrary));
   const Tensor ids = draw_input_ids(config, tokens, 1);
-  BenchRow row{.what = "whole model", .shape = "2,026 tokens in 10 sequences, packed"};
-  for (int repeat = 0; repeat < 3; ++repeat) {
+  BenchRow whole{.what = kWholeModel, .shape = "2,026 tokens in 10 sequences, packed"};
+  BenchRow products{.what = kProducts, .shape = "2,026 rows by every weight matrix"};
+  for (int repeat = 0; repeat < kRepeats; ++repeat) {
+    reset_peak_memory();
     const auto begin = std::chrono::steady_clock::now();
     PACKPROOF_TRY(const Tensor logits, model_logits(*model, lens, ids, ModelForm::kPacked, {}));
     const double seconds = seconds_since(begin);
-    row.seconds = repeat == 0 ? seconds : std::min(row.seconds, seconds);
+    whole.seconds = repeat == 0 ? seconds : std::min(whole.seconds, seconds);
+    whole.peak_bytes = std::max(whole.peak_bytes, peak_memory());
+    reset_peak_memory();
+    PACKPROOF_TRY(const double alone, reference.time_products(config, tokens));
+    products.seconds = repeat == 0 ? alone : std::min(products.seconds, alone);
+    products.peak_bytes = std::max(products.peak_bytes, peak_memory());
   }
-  row.per_unit = row.seconds * kMicroseconds / static_cast<double>(tokens);
-  row.peak_bytes = peak_memory();
-  return row;
+  for (BenchRow* row : {&whole, &products}) {
+    row->per_unit = row->seconds * kMicroseconds / static_cast<double>(tokens);
+  }
+  return std::vector<BenchRow>{std::move(whole), std::move(products)};
+}
+
+/// 0 where no row is named so.
+double seconds_of(const std::vector<BenchRow>& rows, const char* what) {
+  const auto row = std::ranges::find(rows, what, &BenchRow::what);
+  return row == rows.end() ? 0.0 : row->seconds;
 }
 
 }  // namespace
@@ -149,8 +166,8 @@ Result<std::vector<BenchRow>> bench_reference(
   }
   if (options.whole_model) {
     progress("whole model");
-    PACKPROOF_TRY(BenchRow row, time_model(reference));
-    rows.push_back(std::move(row));
+    PACKPROOF_TRY(const std::vector<BenchRow> of_model, time_model(reference));
+    rows.insert(rows.end(), of_model.begin(), of_model.end());
   }
   return rows;
 }
@@ -167,7 +184,14 @@ std::string bench_table(const std::vector<BenchRow>& rows) {
                   static_cast<double>(row.peak_bytes) / (1 << 20));
     table += line;
   }
-  return table + "unit: a token of one value head (K = V = 128); of a whole model, a token\n";
+  table += "unit: a token of one value head (K = V = 128); of a whole model, a token\n";
+  const double model = seconds_of(rows, kWholeModel);
+  const double products = seconds_of(rows, kProducts);
+  if (model > 0.0 && products > 0.0) {
+    std::snprintf(line, sizeof line, "whole model / its products: %.2f\n", model / products);
+    table += line;
+  }
+  return table;
 }
 
 }  // namespace packproof
