@@ -30,6 +30,7 @@ def enable() -> None:
         raise SystemExit(f"Triton's interpreter needs numpy below 2.3, found {numpy.__version__}: "
                          "pip install 'numpy<2.3'")
     autotuner.Autotuner.run = _run_first_configuration
+    _patch_once_per_kernel()
     if not hasattr(torch.cpu, "device"):
         torch.cpu.device = lambda index=None: contextlib.nullcontext()
 
@@ -65,6 +66,36 @@ def _run_first_configuration(self: Any, *args: Any, **kwargs: Any) -> Any:
         chosen.pop(name, None)
         kwargs.pop(name, None)
     return self.fn.run(*args, **{**kwargs, **chosen})
+
+
+def _patch_once_per_kernel() -> None:
+    """Triton patches its language when a kernel starts, and again at every function that the kernel calls: a quarter of
+    the time, for nothing where the same parts of the language are patched already."""
+    import triton.language as language
+    from triton.runtime import interpreter
+
+    if not hasattr(interpreter, "_LangPatchScope"):  # Another release.
+        return
+    patch = interpreter._patch_lang
+    patched: set[int] = set()  # Since the running kernel started.
+
+    def patch_once(function: Any) -> Any:
+        parts = {id(value) for value in function.__globals__.values() if value is language or value is language.core}
+        if patched and parts <= patched:
+            return interpreter._LangPatchScope()
+        before = frozenset(patched)
+        scope = patch(function)
+        patched.update(parts)
+        restore = scope.restore
+
+        def end() -> None:
+            patched.intersection_update(before)
+            restore()
+
+        scope.restore = end
+        return scope
+
+    interpreter._patch_lang = patch_once
 
 
 class _Counter(int):
