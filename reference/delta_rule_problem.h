@@ -15,6 +15,18 @@ struct RowSpan {
   int64_t length() const { return end - begin; }
 };
 
+/// The rows of 0 to `num_rows` that none of the `sequences`, ascending, holds.
+inline std::vector<RowSpan> rows_between(const std::vector<RowSpan>& sequences, int64_t num_rows) {
+  std::vector<RowSpan> gaps;
+  int64_t end = 0;
+  for (const RowSpan& span : sequences) {
+    if (span.begin > end) gaps.push_back({end, span.begin});
+    end = span.end;
+  }
+  if (num_rows > end) gaps.push_back({end, num_rows});
+  return gaps;
+}
+
 /// Inputs of the gated delta rule (spec 3) as contiguous arrays that the caller owns. R token rows;
 /// rows outside of every sequence are not read.
 struct DeltaRuleProblem {

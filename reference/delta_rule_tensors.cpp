@@ -40,10 +40,14 @@ DeltaRuleTensors::DeltaRuleTensors(const at::Tensor& q, const at::Tensor& k, con
 
 DeltaResult DeltaRuleTensors::evaluate() const {
   DeltaResult result;
-  result.output = at::zeros_like(v_);
+  // Written by the threads of the rule alone: fresh memory is not cleared by one of them first.
+  result.output = at::empty_like(v_);
   result.final_state =
-      at::zeros({problem_.num_seqs(), problem_.value_heads, problem_.key_dim, problem_.value_dim},
+      at::empty({problem_.num_seqs(), problem_.value_heads, problem_.key_dim, problem_.value_dim},
                 v_.options());
+  for (const RowSpan& gap : rows_between(problem_.sequences, problem_.num_rows)) {
+    result.output.flatten(0, 1).slice(0, gap.begin, gap.end).zero_();
+  }
   gated_delta_rule_fast(problem_,
                         {result.output.data_ptr<double>(), result.final_state.data_ptr<double>()});
   return result;
