@@ -14,6 +14,8 @@ namespace {
 // Padded batches stay within this many rows, or within 34 times the tokens (a padding share of 0.97).
 constexpr int64_t kMaxPaddedRows = int64_t{1} << 16;
 constexpr int64_t kMaxPaddedPerToken = 34;
+// Attention takes time by the square of the padded length: pads stop there.
+constexpr int64_t kMaxPaddedKeys = 1024;
 
 bool is_conv(Op op) { return op == Op::kCausalConv1d || op == Op::kCausalConv1dUpdate; }
 
@@ -67,7 +69,10 @@ void draw_padding(CaseSpec& spec) {
   const bool left = spec.op != Op::kVarlenAttention && spec.initial_state != StateInit::kRandom &&
                     draw_chance(60);
   spec.layout = left ? BatchLayout::kPaddedLeft : BatchLayout::kPaddedRight;
-  const int64_t most = limit / packing.num_seqs() - packing.max_seqlen();
+  int64_t most = limit / packing.num_seqs() - packing.max_seqlen();
+  if (spec.op == Op::kVarlenAttention) {
+    most = std::clamp<int64_t>(kMaxPaddedKeys - packing.max_seqlen(), 0, most);
+  }
   if (draw_chance(60))
     spec.pad = draw_between(0, std::min<int64_t>(most, draw_chance(50) ? 5 : most));
 }
