@@ -10,10 +10,11 @@ namespace {
 double from_bfloat16(uint16_t bits) { return std::bit_cast<float>(uint32_t{bits} << 16); }
 
 /// Exponent and fraction where a float has them, times the ratio of the exponents' biases: exact,
-/// of subnormal numbers too.
+/// of subnormal numbers too. The sign as a bit: a choice would keep it out of vectors.
 double from_float16(uint16_t bits) {
   const float magnitude = std::bit_cast<float>((bits & uint32_t{0x7FFF}) << 13) * 0x1p112f;
-  return (bits & 0x8000) != 0 ? -magnitude : magnitude;
+  const uint32_t sign = (bits & uint32_t{0x8000}) << 16;
+  return std::bit_cast<float>(std::bit_cast<uint32_t>(magnitude) | sign);
 }
 
 /// x - x is 0 for what is finite, else NaN. Eight sums side by side, as vectors hold them.
