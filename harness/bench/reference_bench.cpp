@@ -150,7 +150,7 @@ Result<std::vector<BenchRow>> bench_reference(
   for (const bool bounds : {false, true}) {
     for (const Direction direction : {Direction::kForward, Direction::kBackward}) {
       for (int64_t tokens = 1024; tokens <= options.longest; tokens *= 4) {
-        const RuleRun run{direction, bounds, tokens, kHeads, tokens <= 4096 ? 5 : 2};
+        const RuleRun run{direction, bounds, tokens, kHeads, tokens <= 4096 ? 10 : 3};
         progress(rule_name(run) + ", T " + std::to_string(tokens));
         PACKPROOF_TRY(BenchRow row, time_rule(reference, run));
         rows.push_back(std::move(row));
