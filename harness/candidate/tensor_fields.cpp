@@ -3,6 +3,7 @@
 #include "harness/candidate/message.h"
 
 #include <cstring>
+#include <optional>
 
 #include <nlohmann/json.hpp>
 
