@@ -55,6 +55,7 @@ void Block::begin_block(uint64_t number) {
   shared = arena_.data();
   num_finished_ = 0;
   ready_warps_ = 0;
+  bulk_copies_.clear();
   for (int first = 0; first < num_threads_; first += kWarpSize) {
     const int lanes = std::min(num_threads_ - first, kWarpSize);
     Warp& warp = warps_[first / kWarpSize] = {};
@@ -65,6 +66,7 @@ void Block::begin_block(uint64_t number) {
     threads_[i].state = CudaThread::State::kUnstarted;
     threads_[i].barrier_call = nullptr;
     threads_[i].copies_in_use = false;
+    threads_[i].products_in_use = false;
   }
   current_warp_ = kMaxWarps - 1;
   for (; used_barriers_ != 0; used_barriers_ &= used_barriers_ - 1) {
@@ -191,6 +193,22 @@ CopyQueue& Block::copies(CudaThread& self) {
   }
   return *self.copies;
 }
+
+ProductQueue& Block::products(CudaThread& self) {
+  if (!self.products_in_use) {
+    if (self.products == nullptr) self.products = std::make_unique<ProductQueue>();
+    self.products_in_use = true;
+    self.products->reset((seed & 2) != 0);
+  }
+  return *self.products;
+}
+
+ProductQueue& running_products() {
+  CudaThread& self = static_cast<CudaThread&>(*running_thread);
+  return Block::of(self).products(self);
+}
+
+std::vector<BulkCopy>& running_bulk_copies() { return Block::of(*running_thread).bulk_copies(); }
 
 CopyQueue& running_copies() {
   CudaThread& self = static_cast<CudaThread&>(*running_thread);

@@ -1,9 +1,11 @@
 #pragma once
 
 #include "kernels/common/launch_config.h"
+#include "kernels/simt/bulk_queue.h"
 #include "kernels/simt/collective.h"
 #include "kernels/simt/copy_queue.h"
 #include "kernels/simt/fiber.h"
+#include "kernels/simt/product_queue.h"
 #include "kernels/simt/schedule.h"
 #include "kernels/simt/shared_arena.h"
 #include "kernels/simt/thread.h"
@@ -38,6 +40,8 @@ struct CudaThread : Thread {
   BarrierCall* barrier_call = nullptr;  ///< Null when not waiting at a barrier.
   std::unique_ptr<CopyQueue> copies;    ///< Made at the first asynchronous copy.
   bool copies_in_use = false;
+  std::unique_ptr<ProductQueue> products;  ///< Made at the first product of a warpgroup.
+  bool products_in_use = false;
   void* order_object = nullptr;  ///< To acquire when a memory-ordering warp call is done.
 };
 
@@ -68,6 +72,9 @@ class Block : private BlockView {
   void meet(CudaThread& self, BarrierCall& call);
   void give_way(CudaThread& self);
   CopyQueue& copies(CudaThread& self);
+  ProductQueue& products(CudaThread& self);
+
+  std::vector<BulkCopy>& bulk_copies() { return bulk_copies_; }
 
   /// Ends the block from one of its fibers.
   [[noreturn]] void abandon(const Thread& thread, const char* format, std::va_list arguments);
@@ -146,6 +153,7 @@ class Block : private BlockView {
   CudaThread* ended_ = nullptr;     // Handed to home, which takes its stack.
   Barrier barriers_[kNumBarriers];
   uint32_t used_barriers_ = 0;
+  std::vector<BulkCopy> bulk_copies_;
   ScheduleRandom random_;
   std::unique_ptr<OrderObjects> order_;
   packproof_status status_ = PACKPROOF_OK;

@@ -58,6 +58,13 @@ inline void observe_read(const void* address, std::size_t bytes, void* caller) {
   __tsan_func_exit();
 }
 
+/// The same of memory that it writes.
+inline void observe_write(void* address, std::size_t bytes, void* caller) {
+  __tsan_func_entry(caller);
+  __tsan_write_range(address, bytes);
+  __tsan_func_exit();
+}
+
 /// Ranges that somebody reads and writes on a thread's behalf.
 struct ObservedCopy {
   void* destination;
@@ -89,6 +96,8 @@ inline void happens_before(void*) {}
 inline void happens_after(void*) {}
 
 inline void observe_read(const void*, std::size_t, void*) {}
+
+inline void observe_write(void*, std::size_t, void*) {}
 #endif
 
 }  // namespace packproof::simt
