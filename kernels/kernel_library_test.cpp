@@ -17,7 +17,7 @@ TEST(KernelLibrary, DescribesItself) {
     EXPECT_STREQ(library.name, "packproof-kernels");
     EXPECT_EQ(library.bitwise_pack_invariant, 1);
     EXPECT_NE(library.set_schedule, nullptr);
-    ASSERT_EQ(library.num_kernels, 6);
+    ASSERT_EQ(library.num_kernels, 7);
     for (int64_t i = 0; i < library.num_kernels; ++i) {
       EXPECT_EQ(library.kernels[i].struct_size, sizeof(packproof_kernel));
       EXPECT_EQ(library.kernels[i].direction, PACKPROOF_FORWARD);

@@ -24,11 +24,12 @@ const char* keep_for_this_thread(const char* text) {
 }
 
 /// The sentence of a check that found the arguments unsupported; null for arguments that are
-/// supported and for wrong ones, which `launch` refuses.
-template <typename Args, ArgumentCheck (*kCheck)(const Args&)>
+/// supported and for wrong ones, which `launch` refuses. Emulated, every architecture is there.
+template <typename Args, ArgumentCheck (*kCheck)(const Args&), bool kOnlySm90>
 const char* unsupported_reason(const void* args, [[maybe_unused]] int32_t sm) {
 #ifdef PACKPROOF_CUDA_LIBRARY
   if (sm < 80) return "the library holds code for sm_80 and later only";
+  if (kOnlySm90 && sm / 10 != 9) return "wgmma is an instruction of sm_90 alone";
 #endif
   const ArgumentCheck check = kCheck(*static_cast<const Args*>(args));
   if (check.status() != PACKPROOF_NOT_SUPPORTED) return nullptr;
@@ -37,7 +38,7 @@ const char* unsupported_reason(const void* args, [[maybe_unused]] int32_t sm) {
 
 size_t no_workspace(const void*) { return 0; }
 
-template <typename Args, ArgumentCheck (*kCheck)(const Args&)>
+template <typename Args, ArgumentCheck (*kCheck)(const Args&), bool kOnlySm90 = false>
 constexpr packproof_kernel forward_row(
     packproof_op op, const char* variant, decltype(packproof_kernel::launch) launch,
     decltype(packproof_kernel::workspace_size) workspace = &no_workspace, uint32_t dtypes = 0) {
@@ -45,7 +46,7 @@ constexpr packproof_kernel forward_row(
           .op = op,
           .direction = PACKPROOF_FORWARD,
           .variant = variant,
-          .unsupported_reason = &unsupported_reason<Args, kCheck>,
+          .unsupported_reason = &unsupported_reason<Args, kCheck, kOnlySm90>,
           .workspace_size = workspace,
           .launch = launch,
           .device_metadata = PACKPROOF_CONTENTS_UNCHECKED,
@@ -65,6 +66,10 @@ constexpr packproof_kernel kKernels[] = {
                 check_recurrent_gated_delta_rule_update_fwd>(
         PACKPROOF_RECURRENT_GATED_DELTA_RULE_UPDATE, "recurrent_gated_delta_rule_update_fwd",
         launch_recurrent_gated_delta_rule_update_fwd),
+    forward_row<packproof_gated_delta_rule_fwd_args, check_chunk_gated_delta_rule_fwd_sm90, true>(
+        PACKPROOF_CHUNK_GATED_DELTA_RULE, "chunk_gated_delta_rule_fwd_sm90",
+        launch_chunk_gated_delta_rule_fwd_sm90, &chunk_gated_delta_rule_fwd_sm90_workspace,
+        1U << PACKPROOF_F16 | 1U << PACKPROOF_BF16),
     forward_row<packproof_gated_delta_rule_fwd_args, check_chunk_gated_delta_rule_fwd>(
         PACKPROOF_CHUNK_GATED_DELTA_RULE, "chunk_gated_delta_rule_fwd",
         launch_chunk_gated_delta_rule_fwd, &chunk_gated_delta_rule_fwd_workspace,

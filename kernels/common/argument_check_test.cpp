@@ -40,7 +40,7 @@ void expect_refusal(const Refusal& refusal) {
   EXPECT_EQ(call.output.bits(), before);
   // The table gives the same sentence for what is unsupported, and leaves wrong calls to launch.
   const char* reason =
-      kernel_of(library, PACKPROOF_RECURRENT_GATED_DELTA_RULE).unsupported_reason(&args, 0);
+      kernel_of(library, PACKPROOF_RECURRENT_GATED_DELTA_RULE, &args).unsupported_reason(&args, 0);
   if (refusal.status == PACKPROOF_NOT_SUPPORTED) {
     ASSERT_NE(reason, nullptr);
     EXPECT_EQ(reason, result.sentence);

@@ -19,6 +19,11 @@ __device__ __forceinline__ void store_piece(const uint4& piece, void* target) {
   *static_cast<uint4*>(target) = piece;
 }
 
+/// Two elements of 16 bits, the lower half first.
+__device__ __forceinline__ void store_pair(uint32_t pair, void* target) {
+  *static_cast<uint32_t*>(target) = pair;
+}
+
 #else
 
 // Through memcpy, which may read and write objects of any type.
@@ -31,6 +36,10 @@ inline uint4 load_piece(const void* source) {
 
 inline void store_piece(const uint4& piece, void* target) {
   std::memcpy(__builtin_assume_aligned(target, kPieceBytes), &piece, sizeof(piece));
+}
+
+inline void store_pair(uint32_t pair, void* target) {
+  std::memcpy(__builtin_assume_aligned(target, sizeof(pair)), &pair, sizeof(pair));
 }
 
 #endif

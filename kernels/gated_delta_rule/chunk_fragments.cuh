@@ -51,14 +51,6 @@ __device__ __forceinline__ void round_to_left(const float (&d)[2][4], uint32_t (
   a[3] = Pair::pack(d[1][2], d[1][3]);
 }
 
-/// Accumulators D rounded to the right factor D^T of a product: likewise.
-template <typename T>
-__device__ __forceinline__ uint4 round_to_right_transposed(const float (&d)[2][4]) {
-  using Pair = ptx::Pair<T>;
-  return {Pair::pack(d[0][0], d[0][1]), Pair::pack(d[1][0], d[1][1]), Pair::pack(d[0][2], d[0][3]),
-          Pair::pack(d[1][2], d[1][3])};
-}
-
 /// The left factor X of the 16 x 16 piece of a tile whose first element is [row][column].
 template <typename Tile>
 __device__ __forceinline__ void load_left(const Tile& tile, int row, int column, int lane,
@@ -97,43 +89,51 @@ __device__ __forceinline__ void load_transposed(const Tile& tile, int row, int c
   }
 }
 
-/// A lower triangular 64 x 64 matrix X, as its ten 16 x 16 blocks on and below the diagonal, each in
-/// the order of the right factor X^T: lane by lane.
+/// A lower triangular 64 x 64 matrix X, as its ten 16 x 16 blocks on and below the diagonal, column
+/// of blocks by column, the last row of blocks first: rows that a column of X reaches are a prefix of
+/// those that the column before reaches. A block is four 8 x 8 core matrices of
+/// ptx/warpgroup_mma.cuh, by rows.
 template <typename T>
 struct alignas(16) TriangularBlocks {
   static constexpr int kNumBlocks = kChunkBlocks * (kChunkBlocks + 1) / 2;
+  static constexpr int kColumnStep = 8 * kPieceBytes;  ///< From eight columns to the next.
+  static constexpr int kRowStep = 2 * kColumnStep;     ///< From eight rows to the next.
 
   T element[kNumBlocks][kBlockRows * kBlockRows];
 
-  __device__ static int block(int row_block, int column_block) {
-    return row_block * (row_block + 1) / 2 + column_block;
-  }
-
-  __device__ T* of_lane(int row_block, int column_block, int lane) {
-    return &element[block(row_block, column_block)][kPieceElements * lane];
-  }
-
-  __device__ const T* of_lane(int row_block, int column_block, int lane) const {
-    return &element[block(row_block, column_block)][kPieceElements * lane];
+  __device__ static constexpr int block(int row_block, int column_block) {
+    const int columns_before = column_block * (2 * kChunkBlocks + 1 - column_block) / 2;
+    return columns_before + kChunkBlocks - 1 - row_block;
   }
 
   /// Where X[i][j] of a block stands, 0 <= i, j < 16.
-  __device__ static int place(int i, int j) {
-    const int lane = i % 8 * 4 + j % 8 / 2;
-    const int pair = j / 8 + i / 8 * 2;
-    return kPieceElements * lane + 2 * pair + j % 2;
+  __device__ static constexpr int place(int i, int j) {
+    return (i / 8 * 2 + j / 8) * 64 + i % 8 * 8 + j % 8;
   }
 };
 
+/// The right factor X^T of one block.
 template <typename T>
 __device__ __forceinline__ void load_right_transposed(const TriangularBlocks<T>& x, int row_block,
                                                       int column_block, int lane,
                                                       uint32_t (&b)[4]) {
-  const uint4 piece = load_piece(x.of_lane(row_block, column_block, lane));
-  b[0] = piece.x;
-  b[1] = piece.y;
-  b[2] = piece.z;
-  b[3] = piece.w;
+  ptx::load_matrix<4>(b, &x.element[x.block(row_block, column_block)][kPieceElements * lane]);
+}
+
+/// Accumulators rounded to one block.
+template <typename T>
+__device__ __forceinline__ void store_block(const float (&d)[2][4], TriangularBlocks<T>& x,
+                                            int row_block, int column_block, int lane) {
+  T* block = x.element[x.block(row_block, column_block)];
+#pragma unroll
+  for (int n = 0; n < 2; ++n) {
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const uint32_t pair = ptx::Pair<T>::pack(d[n][2 * half], d[n][2 * half + 1]);
+      T* target = &block[x.place(lane / 4 + 8 * half, 8 * n + lane % 4 * 2)];
+      store_pair(pair, target);
+    }
+  }
 }
 
 }  // namespace packproof

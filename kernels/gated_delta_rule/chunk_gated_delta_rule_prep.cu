@@ -5,7 +5,8 @@
 //             K K^T and Q K^T of rows 16 w .. 16 w + 15, lane 16 h + c of warp w column 16 w + c of
 //             A of head h.
 // Writes      ChunkOperators of each value head (11,008 bytes), kept for a backward pass; with
-//             qk_l2norm, or where q and k are not aligned, copies of q and k for `scan`.
+//             qk_l2norm, or where q and k are not aligned, copies of q and k for `scan`; for the
+//             scan of sm_90 always, as its tiles hold them.
 // Shared      PrepShared: 60,032 bytes for 128 keys; M takes the place of q and k.
 // Bits        A chunk's results depend on its rows alone; all sums have a fixed order.
 
@@ -33,11 +34,13 @@ struct PrepShared {
 };
 
 template <typename T, int kKeys>
-__device__ __forceinline__ void copy_keys(const RowTile<T, kKeys>& tile, T* target) {
+__device__ __forceinline__ void copy_keys(const RowTile<T, kKeys>& tile, bool in_pieces,
+                                          T* target) {
   constexpr int kPieces = kKeys / kPieceElements;
   for (int i = static_cast<int>(threadIdx.x); i < kChunkRows * kPieces; i += kOperatorThreads) {
-    store_piece(load_piece(&tile.row[i / kPieces][i % kPieces * kPieceElements]),
-                target + kPieceElements * i);
+    const int row = in_pieces ? PieceTile<T, kKeys>::place(i % kChunkRows) : i / kPieces;
+    const int piece = in_pieces ? i / kChunkRows : i % kPieces;
+    store_piece(load_piece(&tile.row[row][piece * kPieceElements]), target + kPieceElements * i);
   }
 }
 
@@ -72,7 +75,9 @@ __global__ void __launch_bounds__(kOperatorThreads, 3) chunk_prep(ChunkParams<T>
   const SequenceRows rows = rows_of(params.sequences, place.sequence);
   const int64_t done = int64_t{kChunkRows} * place.index;
   if (thread < kChunkBlocks) {
+    // Rows behind the last token are rows of zeros: A and P are whole for whoever takes them whole.
     shared.blocks[thread] = block_of(rows, done, thread, 0);
+    shared.blocks[thread].end_block = kChunkBlocks;
   }
   __syncthreads();  // blocks stand
   const int num_keys = tokens.head_k_dim;
@@ -99,8 +104,8 @@ __global__ void __launch_bounds__(kOperatorThreads, 3) chunk_prep(ChunkParams<T>
   __syncthreads();  // gamma stands, and q and k are normalised
   if (params.key_copies.data != nullptr && pair == 0) {
     const int64_t chunk_head = int64_t{chunk} * params.num_k_heads + key_head;
-    copy_keys(q, params.key_copies.q(chunk_head));
-    copy_keys(k, params.key_copies.k(chunk_head));
+    copy_keys(q, params.key_copies.in_pieces, params.key_copies.q(chunk_head));
+    copy_keys(k, params.key_copies.in_pieces, params.key_copies.k(chunk_head));
   }
   KeyProducts products;
   multiply_keys(q, k, shared.blocks, products);

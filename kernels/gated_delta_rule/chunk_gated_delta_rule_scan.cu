@@ -10,8 +10,7 @@
 
 #include "kernels/common/block_shared.cuh"
 #include "kernels/common/launch.cuh"
-#include "kernels/gated_delta_rule/chunk_kernels.h"
-#include "kernels/gated_delta_rule/chunk_state.cuh"
+#include "kernels/gated_delta_rule/chunk_scan.cuh"
 
 namespace packproof {
 namespace {
@@ -32,89 +31,37 @@ struct ScanThreads {
   static constexpr int kAll = kFirstStaging + kStaging;
 };
 
+/// The whole chunk, by threads 0 .. kThreads - 1 of those that stage.
+template <int kThreads, typename T, int kKeys, int kColumns>
+__device__ __forceinline__ void stage_chunk(const ChunkParams<T>& params, const ScanTask& task,
+                                            int chunk, int thread,
+                                            ScanStage<T, kKeys, kColumns>& stage) {
+  if (thread < 0) return;
+  const int num_rows = kBlockRows * blocks_of(task.rows_in(chunk));
+  stage_keys<kThreads>(params, task, chunk, thread, num_rows, stage.q, stage.k);
+  stage_values<kThreads>(params, task, chunk, thread, num_rows, task.first_column, stage.v);
+  stage_operators<kThreads>(params, task, chunk, thread, stage.operators);
+  ptx::copy_async_commit();
+}
+
 template <typename T, int kKeys, int kColumns>
 struct ScanShared {
   static constexpr int kNumStages = kKeys <= 128 ? 2 : 1;
   ScanStage<T, kKeys, kColumns> stage[kNumStages];
 };
 
-/// What a block walks: one sequence, one head, columns first_column on.
-struct ScanTask {
-  SequenceRows rows;
-  int32_t sequence;
-  int32_t first_chunk;
-  int head;
-  int key_head;
-  int first_column;
-
-  __device__ int rows_in(int chunk) const {
-    const int64_t left = rows.length - int64_t{kChunkRows} * chunk;
-    return left < kChunkRows ? static_cast<int>(left) : kChunkRows;
-  }
-};
-
-/// By threads 0 .. kThreads - 1 of those that stage.
-template <int kThreads, typename T, typename Stage>
-__device__ __forceinline__ void stage_chunk(const ChunkParams<T>& params, const ScanTask& task,
-                                            int chunk, int thread, Stage& stage) {
-  if (thread < 0) return;
-  const DeltaRuleTokens<T>& tokens = params.tokens;
-  const int num_rows = task.rows_in(chunk);
-  const int staged_rows = kBlockRows * blocks_of(num_rows);
-  const int64_t first_row = task.rows.first + int64_t{kChunkRows} * chunk;
-  const auto stage_tensor = [&](auto& tile, const HeadColumns<T>& columns) {
-    stage_run<kThreads>(tile, thread, staged_rows,
-                        columns.run(task.rows.batch, first_row, num_rows));
-  };
-  if (params.key_copies.data == nullptr) {
-    stage_tensor(stage.q, {tokens.q, task.key_head, 0, tokens.head_k_dim, true});
-    stage_tensor(stage.k, {tokens.k, task.key_head, 0, tokens.head_k_dim, true});
-  } else {
-    const int keys = params.key_copies.keys;
-    const int64_t chunk_head =
-        (int64_t{task.first_chunk} + chunk) * params.num_k_heads + task.key_head;
-    const auto stage_copy = [&](auto& tile, const T* copy) {
-      stage_run<kThreads>(tile, thread, staged_rows,
-                          RowRun<T>{copy, staged_rows, keys, 1, keys, true});
-    };
-    stage_copy(stage.q, params.key_copies.q(chunk_head));
-    stage_copy(stage.k, params.key_copies.k(chunk_head));
-  }
-  stage_tensor(stage.v, {tokens.v, task.head, task.first_column,
-                         tokens.head_v_dim - task.first_column, params.values_aligned});
-  const auto* from = reinterpret_cast<const unsigned char*>(
-      &params.operators[(int64_t{task.first_chunk} + chunk) * params.num_v_heads + task.head]);
-  auto* to = reinterpret_cast<unsigned char*>(&stage.operators);
-  constexpr int kStep = kPieceBytes * kThreads;
-  for (int i = 0; i < static_cast<int>(sizeof(ChunkOperators<T>)); i += kStep) {
-    const int offset = i + kPieceBytes * thread;
-    if (offset < static_cast<int>(sizeof(ChunkOperators<T>))) {
-      ptx::copy_async<kPieceBytes>(to + offset, from + offset);
-    }
-  }
-  ptx::copy_async_commit();
-}
-
 template <typename T, int kKeys, int kColumns>
 __global__ void __launch_bounds__(ScanThreads<kColumns>::kAll)
     chunk_scan(ChunkParams<T> params, int num_slices) {
-  const auto heads_and_slices = static_cast<unsigned>(params.num_v_heads * num_slices);
-  const int place = static_cast<int>(blockIdx.x / heads_and_slices);
-  const int head_and_slice = static_cast<int>(blockIdx.x % heads_and_slices);
+  const int place = place_of_scan(params, num_slices);
   if (place >= params.schedule.counts->num_long) return;
   using Shared = ScanShared<T, kKeys, kColumns>;
   constexpr int kNumStages = Shared::kNumStages;
   Shared& shared = block_shared<Shared>();
   const DeltaRuleTokens<T>& tokens = params.tokens;
 
-  const LongSequence& sequence = params.schedule.longest_first[place];
-  const int head = head_and_slice / num_slices;
-  const ScanTask task{rows_of(params.sequences, sequence.sequence),
-                      sequence.sequence,
-                      sequence.first_chunk,
-                      head,
-                      head / tokens.heads_per_group,
-                      head_and_slice % num_slices * kColumns};
+  const ScanTask task = task_of_scan(params, place, num_slices, kColumns);
+  const int head = task.head;
   const int column = static_cast<int>(threadIdx.x) / 32 * kWarpColumns;
   const int state_column = task.first_column + column;
   const bool owns_columns = column < kColumns && state_column < tokens.head_v_dim;
@@ -127,11 +74,11 @@ __global__ void __launch_bounds__(ScanThreads<kColumns>::kAll)
     state.load(params.initial_state, task.sequence, head, state_column, tokens.head_k_dim,
                tokens.head_v_dim);
   }
-  for (int chunk = 0; chunk < sequence.num_chunks; ++chunk) {
+  for (int chunk = 0; chunk < task.num_chunks(); ++chunk) {
     auto& stage = shared.stage[chunk % kNumStages];
     ptx::copy_async_wait<0>();
     __syncthreads();  // this chunk is staged, and nobody reads the other stage any more
-    const bool is_last = chunk + 1 == sequence.num_chunks;
+    const bool is_last = chunk + 1 == task.num_chunks();
     if (kNumStages > 1 && !is_last) {
       stage_chunk<Threads::kStaging>(params, task, chunk + 1, staging_thread,
                                      shared.stage[(chunk + 1) % kNumStages]);
@@ -142,8 +89,7 @@ __global__ void __launch_bounds__(ScanThreads<kColumns>::kAll)
       const auto walk = [&](const TileRows& rows) {
         float output[kChunkBlocks][2][4];
         state.advance(stage.q, stage.k, stage.v, stage.operators, rows, column, carry, output);
-        T* first = params.output.at(task.rows.batch, task.rows.first + int64_t{kChunkRows} * chunk,
-                                    head, state_column);
+        T* first = params.output.at(task.rows.batch, task.first_row(chunk), head, state_column);
         store_output(output, tokens.scale, rows, column, stage.v, first, params.output.stride[1],
                      params.output.stride[3], tokens.head_v_dim - state_column,
                      params.output_aligned);

@@ -14,15 +14,21 @@ namespace packproof {
 // The kernels of the chunked delta rule as their launches see each other.
 
 /// Normalised or aligned copies of q and k, one chunk of one key head each: [64, keys] with zeros
-/// where there is no token or key.
+/// where there is no token or key, row by row or as KeyPieces.
 template <typename T>
 struct KeyCopies {
   T* data;  ///< Null: the kernels read q and k themselves.
   int keys;
+  bool in_pieces;
 
   __device__ T* q(int64_t chunk_head) const { return data + 2 * chunk_head * kChunkRows * keys; }
 
   __device__ T* k(int64_t chunk_head) const { return q(chunk_head) + int64_t{kChunkRows} * keys; }
+};
+
+template <typename T, int kKeys>
+struct KeyPieces {
+  PieceTile<T, kKeys> q, k;
 };
 
 template <typename T>
@@ -63,6 +69,11 @@ packproof_status launch_chunk_prep(const ChunkParams<T>& params, const ChunkGrid
 template <typename T>
 packproof_status launch_chunk_scan(const ChunkParams<T>& params, const ChunkGrids& grids,
                                    void* stream, packproof_message* message);
+
+/// On sm_90, keys in tiles of 64 and 128; key_copies must be there, in pieces.
+template <typename T>
+packproof_status launch_chunk_scan_sm90(const ChunkParams<T>& params, const ChunkGrids& grids,
+                                        void* stream, packproof_message* message);
 
 template <typename T>
 packproof_status launch_chunk_window(const ChunkParams<T>& params, const ChunkGrids& grids,

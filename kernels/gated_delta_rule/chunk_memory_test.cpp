@@ -177,7 +177,8 @@ TEST(ChunkRefusals, SayWhatWasExpected) {
 
   packproof_message message{};
   args = call.args();
-  const packproof_kernel& kernel = kernel_of(fastest_library(), PACKPROOF_CHUNK_GATED_DELTA_RULE);
+  const packproof_kernel& kernel =
+      kernel_of(fastest_library(), PACKPROOF_CHUNK_GATED_DELTA_RULE, &args);
   const size_t bytes = kernel.workspace_size(&args);
   EXPECT_GT(bytes, 0u);
   EXPECT_EQ(kernel.launch(&args, nullptr, 0, nullptr, &message), PACKPROOF_INVALID_ARGUMENT);

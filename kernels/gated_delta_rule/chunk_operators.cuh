@@ -151,7 +151,7 @@ __device__ __forceinline__ void apply_gates(const TileBlock* blocks, const KeyPr
         *reinterpret_cast<float2*>(&coupling.m[i][j]) = make_float2(m[0], m[1]);
       }
     }
-    store_piece(round_to_right_transposed<T>(attend), operators.attend.of_lane(own, other, lane));
+    store_block(attend, operators.attend, own, other, lane);
   }
 }
 

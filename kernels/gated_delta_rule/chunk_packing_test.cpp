@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 #include <random>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -19,16 +20,33 @@ constexpr TestTensor DeltaRuleCall::*kTokenTensors[] = {&DeltaRuleCall::q, &Delt
                                                         &DeltaRuleCall::v, &DeltaRuleCall::g,
                                                         &DeltaRuleCall::beta};
 
-// A thousand packings over both types, fewer where a sanitizer slows them down.
+// Two thousand packings over types and variants, fewer where a sanitizer slows them down.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr int kRounds = 25;
+constexpr int kRounds = 15;
 #else
 constexpr int kRounds = 500;
 #endif
 
-class ChunkPacking : public testing::TestWithParam<int32_t> {};
+/// `more_keys` take K, below 32 without them, into the tiles of the variant for sm_90.
+struct Kind {
+  int32_t dtype;
+  int64_t more_keys;
+};
 
-INSTANTIATE_TEST_SUITE_P(Dtypes, ChunkPacking, testing::Values(PACKPROOF_F16, PACKPROOF_BF16));
+class ChunkPacking : public testing::TestWithParam<Kind> {
+ protected:
+  static int32_t dtype() { return GetParam().dtype; }
+
+  static int64_t keys(int64_t small) { return small + GetParam().more_keys; }
+};
+
+INSTANTIATE_TEST_SUITE_P(Kinds, ChunkPacking,
+                         testing::Values(Kind{PACKPROOF_F16, 0}, Kind{PACKPROOF_BF16, 0},
+                                         Kind{PACKPROOF_F16, 32}, Kind{PACKPROOF_BF16, 32}),
+                         [](const auto& kind) {
+                           return std::string(kind.param.dtype == PACKPROOF_F16 ? "f16" : "bf16") +
+                                  (kind.param.more_keys == 0 ? "" : "_sm90");
+                         });
 
 /// Outputs and final state of the rows and the state that a sequence has in a call.
 std::vector<uint64_t> bits_at(const DeltaRuleCall& call, int64_t n, int64_t first, int64_t length) {
@@ -92,10 +110,11 @@ std::vector<int64_t> random_lengths(std::mt19937& random) {
   return lens;
 }
 
-DeltaRuleCall random_call(const TestPacking& packing, std::mt19937& random, int32_t dtype) {
+DeltaRuleCall random_call(const TestPacking& packing, std::mt19937& random, int32_t dtype,
+                          int64_t more_keys) {
   const int64_t k_heads = 1 + below(random, 2);
-  const DeltaRuleShape shape{k_heads, k_heads * (1 + below(random, 2)), 4 + 4 * below(random, 4),
-                             8 + 8 * below(random, 2)};
+  const DeltaRuleShape shape{k_heads, k_heads * (1 + below(random, 2)),
+                             4 + 4 * below(random, 4) + more_keys, 8 + 8 * below(random, 2)};
   DeltaRuleCall call =
       DeltaRuleCall::chunked(packing.view(), 1, packing.total(), shape, dtype, random());
   if (below(random, 3) == 0) call.initial_state = TestTensor();
@@ -107,12 +126,12 @@ DeltaRuleCall random_call(const TestPacking& packing, std::mt19937& random, int3
 }
 
 TEST_P(ChunkPacking, RandomPackingsHaveTheBitsOfAloneAndOfPermuted) {
-  std::mt19937 random(20 + static_cast<unsigned>(GetParam()));
+  std::mt19937 random(20 + static_cast<unsigned>(dtype() + keys(0)));
   for (int round = 0; round < kRounds; ++round) {
     const TestPacking packing(
         random_lengths(random), below(random, 3),
         below(random, 2) == 0 ? TestMetadata::kCuSeqlens : TestMetadata::kCuSeqlens64);
-    const DeltaRuleCall packed = random_call(packing, random, GetParam());
+    const DeltaRuleCall packed = random_call(packing, random, dtype(), keys(0));
     ASSERT_EQ(packed.launch().status, PACKPROOF_OK);
 
     // The same sequences in another order.
@@ -153,7 +172,7 @@ TEST_P(ChunkPacking, RandomPackingsHaveTheBitsOfAloneAndOfPermuted) {
       const std::vector<uint64_t> bits = bits_at(packed, n, first, length);
       ASSERT_EQ(bits_at(permuted, static_cast<int64_t>(place), shuffled.cu[place], length), bits)
           << "round " << round << ", sequence " << n;
-      const DeltaRuleCall alone = part_of(packed, n, first, length, GetParam());
+      const DeltaRuleCall alone = part_of(packed, n, first, length, dtype());
       ASSERT_EQ(alone.launch().status, PACKPROOF_OK);
       ASSERT_EQ(bits_at(alone, 0, 0, length), bits) << "round " << round << ", sequence " << n;
     }
@@ -172,14 +191,14 @@ TEST_P(ChunkPacking, SequencesOfOneTokenHaveTheSameBitsWithAndWithoutStates) {
   for (const int64_t k_dim : {8, 70}) {
     for (const int32_t norm : {0, 1}) {
       DeltaRuleCall with =
-          DeltaRuleCall::chunked(packing.view(), 1, packing.total(), {2, 4, k_dim, 24}, GetParam());
+          DeltaRuleCall::chunked(packing.view(), 1, packing.total(), {2, 4, k_dim, 24}, dtype());
       with.qk_l2norm = norm;
       with.initial_state.fill(0.0);
       // Zeros of both signs, and a gate that is none.
       for (int64_t i = 0; i < 24; i += 3) with.v.set({0, 10, 1, i}, i % 2 == 0 ? -0.0 : 0.0);
       with.g.set({0, 20, 2}, std::numeric_limits<double>::quiet_NaN());
       DeltaRuleCall without = with;
-      without.output = TestTensor(GetParam(), with.output.shape());
+      without.output = TestTensor(dtype(), with.output.shape());
       without.output.fill(DeltaRuleCall::kUntouched);
       without.initial_state = without.final_state = TestTensor();
       ASSERT_EQ(with.launch().status, PACKPROOF_OK);
@@ -198,22 +217,22 @@ TEST_P(ChunkPacking, SequencesOfOneTokenHaveTheSameBitsWithAndWithoutStates) {
 }
 
 TEST_P(ChunkPacking, RightPaddingChangesNoBitBeforeIt) {
-  const DeltaRuleShape shape{1, 2, 16, 8};
+  const DeltaRuleShape shape{1, 2, keys(16), 8};
   const DeltaRuleCall padded =
-      DeltaRuleCall::chunked(dense_packing(1, 140), 1, 140, shape, GetParam());
+      DeltaRuleCall::chunked(dense_packing(1, 140), 1, 140, shape, dtype());
   ASSERT_EQ(padded.launch().status, PACKPROOF_OK);
   for (const int64_t length : {1, 15, 16, 17, 63, 64, 65, 100, 128, 139}) {
-    const DeltaRuleCall alone = part_of(padded, 0, 0, length, GetParam());
+    const DeltaRuleCall alone = part_of(padded, 0, 0, length, dtype());
     ASSERT_EQ(alone.launch().status, PACKPROOF_OK);
     EXPECT_EQ(alone.output.bits(), padded.output.slice(1, 0, length).bits()) << length;
   }
   // Rows of zeros that do not decay leave the state as it is.
-  DeltaRuleCall zeros = part_of(padded, 0, 0, 140, GetParam());
+  DeltaRuleCall zeros = part_of(padded, 0, 0, 140, dtype());
   for (TestTensor DeltaRuleCall::*tensor : kTokenTensors) {
-    copy_rows(TestTensor(GetParam(), (zeros.*tensor).shape()), 50, zeros.*tensor, 50, 90);
+    copy_rows(TestTensor(dtype(), (zeros.*tensor).shape()), 50, zeros.*tensor, 50, 90);
   }
   ASSERT_EQ(zeros.launch().status, PACKPROOF_OK);
-  const DeltaRuleCall alone = part_of(padded, 0, 0, 50, GetParam());
+  const DeltaRuleCall alone = part_of(padded, 0, 0, 50, dtype());
   ASSERT_EQ(alone.launch().status, PACKPROOF_OK);
   EXPECT_EQ(zeros.final_state.bits(), alone.final_state.bits());
 }
@@ -221,9 +240,9 @@ TEST_P(ChunkPacking, RightPaddingChangesNoBitBeforeIt) {
 TEST_P(ChunkPacking, NanInNeighboursAndSlackChangesNoBit) {
   const std::vector<int64_t> lens = {1, 3, 1, 0, 20, 17, 65, 5, 64, 2, 129, 16, 1};
   const TestPacking packing(lens, 3);
-  const DeltaRuleShape shape{1, 2, 24, 24};
+  const DeltaRuleShape shape{1, 2, keys(24), 24};
   const DeltaRuleCall clean =
-      DeltaRuleCall::chunked(packing.view(), 1, packing.total(), shape, GetParam());
+      DeltaRuleCall::chunked(packing.view(), 1, packing.total(), shape, dtype());
   ASSERT_EQ(clean.launch().status, PACKPROOF_OK);
   const double nan = std::numeric_limits<double>::quiet_NaN();
   // Every sequence in turn, and the slack rows.
@@ -231,8 +250,7 @@ TEST_P(ChunkPacking, NanInNeighboursAndSlackChangesNoBit) {
     const bool slack = poisoned == packing.num_seqs();
     const int64_t begin = packing.cu[static_cast<size_t>(poisoned)];
     const int64_t end = slack ? packing.total() : packing.cu[static_cast<size_t>(poisoned) + 1];
-    DeltaRuleCall call =
-        DeltaRuleCall::chunked(packing.view(), 1, packing.total(), shape, GetParam());
+    DeltaRuleCall call = DeltaRuleCall::chunked(packing.view(), 1, packing.total(), shape, dtype());
     for (int64_t row = begin; row < end; ++row) {
       for (int64_t head = 0; head < 2; ++head) {
         for (int64_t i = 0; i < 24; ++i) {
@@ -262,16 +280,15 @@ TEST_P(ChunkPacking, NanInNeighboursAndSlackChangesNoBit) {
 }
 
 TEST_P(ChunkPacking, CuttingAtChunksAndCarryingTheStateHasTheBitsOfOnePrefill) {
-  const DeltaRuleShape shape{1, 2, 24, 16};
-  const DeltaRuleCall whole =
-      DeltaRuleCall::chunked(dense_packing(1, 200), 1, 200, shape, GetParam());
+  const DeltaRuleShape shape{1, 2, keys(24), 16};
+  const DeltaRuleCall whole = DeltaRuleCall::chunked(dense_packing(1, 200), 1, 200, shape, dtype());
   ASSERT_EQ(whole.launch().status, PACKPROOF_OK);
   for (const std::vector<int64_t>& pieces :
        std::vector<std::vector<int64_t>>{{64, 136}, {128, 72}, {64, 64, 64, 8}, {192, 8}}) {
     TestTensor state = whole.initial_state;
     int64_t first = 0;
     for (const int64_t length : pieces) {
-      DeltaRuleCall piece = part_of(whole, 0, first, length, GetParam());
+      DeltaRuleCall piece = part_of(whole, 0, first, length, dtype());
       piece.initial_state = state;
       ASSERT_EQ(piece.launch().status, PACKPROOF_OK);
       EXPECT_EQ(piece.output.bits(), whole.output.slice(1, first, length).bits());
@@ -285,7 +302,7 @@ TEST_P(ChunkPacking, CuttingAtChunksAndCarryingTheStateHasTheBitsOfOnePrefill) {
 TEST_P(ChunkPacking, EmptySequencesHandTheirStateOn) {
   const TestPacking packing({0, 0, 5, 0, 0, 0, 0, 70, 0}, 1);
   DeltaRuleCall call =
-      DeltaRuleCall::chunked(packing.view(), 1, packing.total(), {1, 1, 8, 8}, GetParam());
+      DeltaRuleCall::chunked(packing.view(), 1, packing.total(), {1, 1, keys(8), 8}, dtype());
   call.initial_state.set({3, 0, 2, 2}, -0.0);
   call.initial_state.set({4, 0, 2, 2}, std::numeric_limits<double>::quiet_NaN());
   ASSERT_EQ(call.launch().status, PACKPROOF_OK);
@@ -295,17 +312,42 @@ TEST_P(ChunkPacking, EmptySequencesHandTheirStateOn) {
   }
   call.initial_state = TestTensor();
   ASSERT_EQ(call.launch().status, PACKPROOF_OK);
-  EXPECT_EQ(call.final_state.slice(0, 4, 1).bits(), TestTensor(PACKPROOF_F32, {1, 1, 8, 8}).bits());
+  EXPECT_EQ(call.final_state.slice(0, 4, 1).bits(),
+            TestTensor(PACKPROOF_F32, {1, 1, keys(8), 8}).bits());
 
   const TestPacking nothing({}, 3);
   const DeltaRuleCall none =
-      DeltaRuleCall::chunked(nothing.view(), 1, nothing.total(), {1, 1, 8, 8}, GetParam());
+      DeltaRuleCall::chunked(nothing.view(), 1, nothing.total(), {1, 1, keys(8), 8}, dtype());
   EXPECT_EQ(none.launch().status, PACKPROOF_OK);
   const TestPacking empties({0, 0, 0}, 0);
   const DeltaRuleCall empty =
-      DeltaRuleCall::chunked(empties.view(), 1, 0, {1, 1, 8, 8}, GetParam());
+      DeltaRuleCall::chunked(empties.view(), 1, 0, {1, 1, keys(8), 8}, dtype());
   EXPECT_EQ(empty.launch().status, PACKPROOF_OK);
   EXPECT_EQ(empty.final_state.bits(), empty.initial_state.bits());
+}
+
+TEST(ChunkVariants, HaveTheSameBits) {
+  std::mt19937 random(5);
+  for (int round = 0; round < kRounds / 5; ++round) {
+    const TestPacking packing(random_lengths(random), below(random, 3));
+    const int32_t dtype = round % 2 == 0 ? PACKPROOF_F16 : PACKPROOF_BF16;
+    const DeltaRuleShape shape{1, 1 + below(random, 2), 33 + below(random, 96),
+                               1 + below(random, 140)};
+    DeltaRuleCall call = DeltaRuleCall::chunked(packing.view(), 1, packing.total(), shape, dtype,
+                                                static_cast<uint64_t>(round));
+    if (below(random, 3) == 0) call.initial_state = TestTensor();
+    std::vector<std::vector<uint64_t>> bits;
+    for (const char* variant : {"chunk_gated_delta_rule_fwd_sm90", "chunk_gated_delta_rule_fwd"}) {
+      call.variant = variant;
+      call.output.fill(DeltaRuleCall::kUntouched);
+      const LaunchResult result = call.launch();
+      ASSERT_EQ(result.status, PACKPROOF_OK) << result.sentence;
+      bits.push_back(call.output.bits());
+      bits.push_back(call.final_state.bits());
+    }
+    ASSERT_EQ(bits[0], bits[2]) << "round " << round;
+    ASSERT_EQ(bits[1], bits[3]) << "round " << round;
+  }
 }
 
 TEST_P(ChunkPacking, ManySequencesAreScheduledWhole) {
@@ -318,11 +360,11 @@ TEST_P(ChunkPacking, ManySequencesAreScheduledWhole) {
   }
   const TestPacking packing(lens, 1);
   const DeltaRuleCall packed =
-      DeltaRuleCall::chunked(packing.view(), 1, packing.total(), {1, 1, 8, 8}, GetParam());
+      DeltaRuleCall::chunked(packing.view(), 1, packing.total(), {1, 1, keys(8), 8}, dtype());
   ASSERT_EQ(packed.launch().status, PACKPROOF_OK);
   for (int64_t n = 0; n < packing.num_seqs(); n += 7) {
     const auto at = static_cast<size_t>(n);
-    const DeltaRuleCall alone = part_of(packed, n, packing.cu[at], lens[at], GetParam());
+    const DeltaRuleCall alone = part_of(packed, n, packing.cu[at], lens[at], dtype());
     ASSERT_EQ(alone.launch().status, PACKPROOF_OK);
     ASSERT_EQ(bits_at(alone, 0, 0, lens[at]), bits_at(packed, n, packing.cu[at], lens[at])) << n;
   }

@@ -19,24 +19,18 @@ struct TileRows {
   int rows;
 };
 
-/// Sixteen columns of one head's state S [K, V] as the accumulators S^T of one warp, in float, and
-/// the chunked rule of spec 3.2 on them. Columns never meet, so warps do not either:
-///
-///   X = diag(beta) (V - diag(Gam) K H)     Delta = A X     O = diag(Gam) Q H + P Delta
-///   H' = Gam_last H + K^T diag(exp(gamma_last - gamma)) Delta
-///
-/// all transposed. As factors, H, X, Delta and the decayed Delta are rounded to the storage type T;
-/// A and P were; sums and the carried state are float. Lane 4 g + t holds keys 8 n + 2 t, + 1 of
-/// columns g and g + 8 in s_[n / 2][n % 2].
-template <typename T, int kKeys>
-class ChunkState {
- public:
-  /// The state of `head` of `sequence`, column first_column on, or zeros where there is none.
+/// Sixteen columns of one head's state S [K, V] as the accumulators S^T of one warp, in float. Lane
+/// 4 g + t holds keys 8 n + 2 t, + 1 of columns g and g + 8 in s[n / 2][n % 2].
+template <int kKeys>
+struct StateColumns {
+  float s[kKeys / 16][2][4];
+
+  /// Of `head` of `sequence`, column first_column on, or zeros where there is no state.
   __device__ __forceinline__ void load(const StridedView<const float, 4>& view, int64_t sequence,
                                        int head, int first_column, int head_k_dim, int head_v_dim) {
-    is_zero_ = view.data == nullptr;
+    const bool is_zero = view.data == nullptr;
     for_each_element([&](float& element, int key, int column) {
-      const bool exists = !is_zero_ && key < head_k_dim && first_column + column < head_v_dim;
+      const bool exists = !is_zero && key < head_k_dim && first_column + column < head_v_dim;
       element = exists ? *view.at(sequence, head, key, first_column + column) : 0.0f;
     });
   }
@@ -50,6 +44,68 @@ class ChunkState {
         *view.at(sequence, head, key, first_column + column) = element;
       }
     });
+  }
+
+ private:
+  template <typename Visit>
+  __device__ __forceinline__ void for_each_element(Visit visit) {
+    const int lane = static_cast<int>(threadIdx.x) % 32;
+#pragma unroll
+    for (int i = 0; i < kKeys / 2; ++i) {
+      const int e = i % 4;
+      visit(s[i / 8][i / 4 % 2][e], i / 4 * 8 + lane % 4 * 2 + e % 2, lane / 4 + e / 2 * 8);
+    }
+  }
+};
+
+/// One factor for each row, of the 16 rows of a transposed block, read in pairs.
+class RowFactors {
+ public:
+  __device__ __forceinline__ RowFactors(const float (&factors)[kChunkRows], int first_row, int lane)
+      : first_(&factors[first_row + lane % 4 * 2]) {}
+
+  /// That of element [n][e].
+  __device__ __forceinline__ float operator()(int n, int e) const {
+    const float2 pair = *reinterpret_cast<const float2*>(first_ + 8 * n);
+    return e % 2 == 0 ? pair.x : pair.y;
+  }
+
+ private:
+  const float* first_;
+};
+
+/// Calls visit(n, e) for the elements of a block of accumulators.
+template <typename Visit>
+__device__ __forceinline__ void for_each_of_block(Visit visit) {
+#pragma unroll
+  for (int n = 0; n < 2; ++n) {
+#pragma unroll
+    for (int e = 0; e < 4; ++e) visit(n, e);
+  }
+}
+
+/// Sixteen columns of a state, and the chunked rule of spec 3.2 on them. Columns never meet, so warps
+/// do not either:
+///
+///   X = diag(beta) (V - diag(Gam) K H)     Delta = A X     O = diag(Gam) Q H + P Delta
+///   H' = Gam_last H + K^T diag(exp(gamma_last - gamma)) Delta
+///
+/// all transposed. As factors, H, X, Delta and the decayed Delta are rounded to the storage type T;
+/// A and P were; sums and the carried state are float.
+template <typename T, int kKeys>
+class ChunkState {
+ public:
+  /// As StateColumns does.
+  __device__ __forceinline__ void load(const StridedView<const float, 4>& view, int64_t sequence,
+                                       int head, int first_column, int head_k_dim, int head_v_dim) {
+    is_zero_ = view.data == nullptr;
+    columns_.load(view, sequence, head, first_column, head_k_dim, head_v_dim);
+  }
+
+  __device__ __forceinline__ void store(const StridedView<float, 4>& view, int64_t sequence,
+                                        int head, int first_column, int head_k_dim,
+                                        int head_v_dim) {
+    columns_.store(view, sequence, head, first_column, head_k_dim, head_v_dim);
   }
 
   /// Takes the state over the rows of one sequence; `output` becomes O^T / scale by blocks.
@@ -71,12 +127,12 @@ class ChunkState {
     for (int block = 0; block < kChunkBlocks; ++block) {
       if (block >= rows.num_blocks) continue;
       const int row = kBlockRows * (rows.first_block + block);
-      if (!kReadsTogether && !is_zero_) read_block(k, row, lane, x[block]);
+      if (!kReadsTogether) read_block(k, row, lane, x[block]);
       float values[2][4];
       load_transposed<T>(v, row, column, lane, values);
       const RowFactors from_start(operators.from_start, row, lane);
       const RowFactors beta(operators.beta, row, lane);
-      for_each([&](int n, int e) {
+      for_each_of_block([&](int n, int e) {
         const float predicted = from_start(n, e) * x[block][n][e];
         x[block][n][e] = beta(n, e) * (values[n][e] - predicted);
       });
@@ -98,7 +154,7 @@ class ChunkState {
       }
       round_to_left<T>(delta, deltas[block]);
       const RowFactors to_end(operators.to_end, kBlockRows * row_block, lane);
-      for_each([&](int n, int e) { delta[n][e] *= to_end(n, e); });
+      for_each_of_block([&](int n, int e) { delta[n][e] *= to_end(n, e); });
       round_to_left<T>(delta, updates[block]);
     }
 
@@ -106,11 +162,11 @@ class ChunkState {
     for (int block = 0; block < kChunkBlocks; ++block) {
       if (block >= rows.num_blocks) continue;
       const int row_block = rows.first_block + block;
-      if (!kReadsTogether && !is_zero_) {
+      if (!kReadsTogether) {
         read_block(q, kBlockRows * row_block, lane, output[block]);
       }
       const RowFactors from_start(operators.from_start, kBlockRows * row_block, lane);
-      for_each([&](int n, int e) { output[block][n][e] *= from_start(n, e); });
+      for_each_of_block([&](int n, int e) { output[block][n][e] *= from_start(n, e); });
 #pragma unroll
       for (int past = 0; past <= block; ++past) {
         uint32_t attend[4];
@@ -122,43 +178,6 @@ class ChunkState {
   }
 
  private:
-  template <typename Visit>
-  __device__ __forceinline__ void for_each_element(Visit visit) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-#pragma unroll
-    for (int i = 0; i < kKeys / 2; ++i) {
-      const int e = i % 4;
-      visit(s_[i / 8][i / 4 % 2][e], i / 4 * 8 + lane % 4 * 2 + e % 2, lane / 4 + e / 2 * 8);
-    }
-  }
-
-  /// One factor for each row, of the 16 rows of a transposed block, read in pairs.
-  class RowFactors {
-   public:
-    __device__ __forceinline__ RowFactors(const float (&factors)[kChunkRows], int first_row,
-                                          int lane)
-        : first_(&factors[first_row + lane % 4 * 2]) {}
-
-    /// That of element [n][e].
-    __device__ __forceinline__ float operator()(int n, int e) const {
-      const float2 pair = *reinterpret_cast<const float2*>(first_ + 8 * n);
-      return e % 2 == 0 ? pair.x : pair.y;
-    }
-
-   private:
-    const float* first_;
-  };
-
-  /// Calls visit(n, e) for the elements of a block.
-  template <typename Visit>
-  __device__ __forceinline__ static void for_each(Visit visit) {
-#pragma unroll
-    for (int n = 0; n < 2; ++n) {
-#pragma unroll
-      for (int e = 0; e < 4; ++e) visit(n, e);
-    }
-  }
-
   __device__ __forceinline__ static void set_zero(float (&blocks)[kChunkBlocks][2][4]) {
 #pragma unroll
     for (int i = 0; i < kChunkBlocks * 8; ++i) blocks[i / 8][i / 4 % 2][i % 4] = 0.0f;
@@ -172,7 +191,7 @@ class ChunkState {
 #pragma unroll
     for (int key = 0; key < kKeys; key += 16) {
       uint32_t state[4];
-      round_to_left<T>(s_[key / 16], state);
+      round_to_left<T>(columns_.s[key / 16], state);
 #pragma unroll
       for (int block = 0; block < kChunkBlocks; ++block) {
         if (block >= rows.num_blocks) continue;
@@ -192,7 +211,7 @@ class ChunkState {
 #pragma unroll
     for (int key = 0; key < kKeys; key += 16) {
       uint32_t state[4], right[4];
-      round_to_left<T>(s_[key / 16], state);
+      round_to_left<T>(columns_.s[key / 16], state);
       load_right_transposed(tile, row, key, lane, right);
       multiply_add<T>(sums, state, right);
     }
@@ -206,7 +225,7 @@ class ChunkState {
     const float decay = operators.from_start[last];
 #pragma unroll
     for (int key = 0; key < kKeys; key += 16) {
-      float(&s)[2][4] = s_[key / 16];
+      float(&s)[2][4] = columns_.s[key / 16];
 #pragma unroll
       for (int e = 0; e < 8; ++e) s[e / 4][e % 4] *= decay;
 #pragma unroll
@@ -220,9 +239,42 @@ class ChunkState {
     is_zero_ = false;
   }
 
-  float s_[kKeys / 16][2][4];
+  StateColumns<kKeys> columns_;
   bool is_zero_ = true;
 };
+
+/// Writes rows of one warp's 16 columns of a tile, which the warp alone has filled, in pieces of 16
+/// bytes; no lane may touch them before it returns.
+template <typename T, typename Tile>
+__device__ __forceinline__ void write_rows(Tile& tile, const TileRows& rows, int column, T* first,
+                                           int64_t row_stride, int64_t column_stride,
+                                           int num_columns, bool aligned) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int piece = lane % 2 * kPieceElements;
+  const int num_rows = piece < num_columns ? rows.rows : 0;
+  const T* from = tile.at(kBlockRows * rows.first_block + lane / 2, column + piece);
+  T* to = first + lane / 2 * row_stride + piece * column_stride;
+  __syncwarp();  // the rows are complete
+  if (aligned) {
+#pragma unroll
+    for (int row = 0; row < kChunkRows; row += kBlockRows) {
+      if (row + lane / 2 < num_rows) {
+        store_piece(load_piece(from + row * Tile::kRowPitch), to + row * row_stride);
+      }
+    }
+  } else {
+#pragma unroll
+    for (int row = 0; row < kChunkRows; row += kBlockRows) {
+      if (row + lane / 2 >= num_rows) continue;
+#pragma unroll
+      for (int e = 0; e < kPieceElements; ++e) {
+        if (piece + e >= num_columns) continue;
+        to[row * row_stride + e * column_stride] = from[row * Tile::kRowPitch + e];
+      }
+    }
+  }
+  __syncwarp();  // the rows may be overwritten
+}
 
 /// Rounds scale O and writes the warp's 16 columns of it: through `v`, whose values of these rows
 /// and columns the warp no longer needs, so that a row is written in pieces of 16 bytes.
@@ -231,7 +283,7 @@ __device__ __forceinline__ void store_output(const float (&output)[kChunkBlocks]
                                              const TileRows& rows, int column, ValueTile& v,
                                              T* first, int64_t row_stride, int64_t column_stride,
                                              int num_columns, bool aligned) {
-  constexpr int kPitch = sizeof(v.row[0]) / sizeof(T);
+  constexpr int kPitch = ValueTile::kRowPitch;
   const int lane = static_cast<int>(threadIdx.x) % 32;
   __syncwarp();  // all lanes have read the values
 #pragma unroll
@@ -250,24 +302,7 @@ __device__ __forceinline__ void store_output(const float (&output)[kChunkBlocks]
       }
     }
   }
-  __syncwarp();  // the rows are complete
-#pragma unroll
-  for (int block = 0; block < kChunkBlocks; ++block) {
-    const int row = kBlockRows * block + lane / 2;
-    const int piece = lane % 2 * kPieceElements;
-    if (row >= rows.rows || piece >= num_columns) continue;
-    const T* from = &v.row[kBlockRows * rows.first_block + row][column + piece];
-    T* to = first + row * row_stride + piece * column_stride;
-    if (aligned) {
-      store_piece(load_piece(from), to);
-    } else {
-#pragma unroll
-      for (int e = 0; e < kPieceElements; ++e) {
-        if (piece + e < num_columns) to[e * column_stride] = from[e];
-      }
-    }
-  }
-  __syncwarp();  // the rows may be overwritten
+  write_rows(v, rows, column, first, row_stride, column_stride, num_columns, aligned);
 }
 
 }  // namespace packproof

@@ -23,7 +23,26 @@ inline constexpr int kPieceElements = kPieceBytes / 2;
 template <typename T, int kNumColumns>
 struct alignas(16) RowTile {
   static constexpr int kColumns = kNumColumns;
-  T row[kChunkRows][kNumColumns + kPieceElements];
+  static constexpr int kRowPitch = kNumColumns + kPieceElements;
+  T row[kChunkRows][kRowPitch];
+
+  __device__ T* at(int r, int column) { return &row[r][column]; }
+};
+
+/// The same rows by pieces of eight columns, whose 8 x 8 squares are core matrices of
+/// ptx/warpgroup_mma.cuh. The last block of rows comes first, as in TriangularBlocks.
+template <typename T, int kNumColumns>
+struct alignas(16) PieceTile {
+  static constexpr int kColumns = kNumColumns;
+  T piece[kNumColumns / kPieceElements][kChunkRows][kPieceElements];
+
+  static constexpr int kRowStep = 8 * kPieceBytes;  ///< From eight rows of `piece` to the next.
+  static constexpr int kColumnStep = static_cast<int>(sizeof(piece[0]));  ///< Eight columns.
+
+  /// Where row r stands among the rows of a piece, and which row stands at r.
+  __device__ static constexpr int place(int r) {
+    return kChunkRows - kBlockRows - r / kBlockRows * kBlockRows + r % kBlockRows;
+  }
 };
 
 /// Blocks that a sequence with `rows` rows in a tile takes: an empty one takes one too.
@@ -124,7 +143,7 @@ __device__ __forceinline__ void stage_rows(Tile& tile, int thread, int num_rows,
     const int column = i % kPieces * kPieceElements;
     const auto* row = column < num_columns ? row_at(r) : nullptr;
     const auto* from = row == nullptr ? nullptr : row + column * column_stride;
-    auto* target = &tile.row[r][column];
+    auto* target = tile.at(r, column);
     if (aligned) {
       ptx::copy_async<kPieceBytes>(target, from != nullptr ? from : any_address,
                                    from != nullptr ? kPieceBytes : 0);
@@ -150,12 +169,25 @@ __device__ __forceinline__ void stage_run(Tile& tile, int thread, int num_rows,
   const bool has_column = piece.column < rows.num_columns;
   const int bytes = has_column ? kPieceBytes : 0;
   const T* from = rows.first + piece.first_row * rows.row_stride + (has_column ? piece.column : 0);
-  T* target = &tile.row[piece.first_row][piece.column];
-  constexpr int kPitch = sizeof(tile.row[0]) / sizeof(T);
+  T* target = tile.at(piece.first_row, piece.column);
 #pragma unroll
   for (int i = 0; i < piece.kNumRows; ++i) {
-    ptx::copy_async<kPieceBytes>(target + i * piece.kRowStep * kPitch,
+    ptx::copy_async<kPieceBytes>(target + i * piece.kRowStep * Tile::kRowPitch,
                                  from + i * piece.kRowStep * rows.row_stride, bytes);
+  }
+}
+
+/// kBytes, a multiple of 16, as they stand. Asynchronous: the caller commits, waits and synchronises.
+template <int kThreads, int kBytes>
+__device__ __forceinline__ void stage_bytes(void* target, const void* source, int thread) {
+  auto* to = static_cast<unsigned char*>(target) + kPieceBytes * thread;
+  const auto* from = static_cast<const unsigned char*>(source) + kPieceBytes * thread;
+  constexpr int kStep = kPieceBytes * kThreads;
+#pragma unroll
+  for (int i = 0; i < kBytes; i += kStep) {
+    if (i + kStep <= kBytes || i + kPieceBytes * thread < kBytes) {
+      ptx::copy_async<kPieceBytes>(to + i, from + i);
+    }
   }
 }
 

@@ -123,6 +123,18 @@ ArgumentCheck check_chunk_gated_delta_rule_fwd(const packproof_gated_delta_rule_
   return check;
 }
 
+ArgumentCheck check_chunk_gated_delta_rule_fwd_sm90(
+    const packproof_gated_delta_rule_fwd_args& args) {
+  ArgumentCheck check = check_chunk_gated_delta_rule_fwd(args);
+  if (!check.ok()) return check;
+  const int64_t head_k_dim = args.q.shape[3];
+  if (head_k_dim <= 32 || head_k_dim > 128) {
+    check.not_supported("expected K from 33 to 128, found %lld",
+                        static_cast<long long>(head_k_dim));
+  }
+  return check;
+}
+
 ArgumentCheck check_recurrent_gated_delta_rule_update_fwd(
     const packproof_gated_delta_rule_update_args& args) {
   ArgumentCheck check("recurrent_gated_delta_rule_update");

@@ -15,4 +15,12 @@ void* allocate_test_memory(std::size_t bytes) {
 
 void free_test_memory(void* memory) { cudaFreeHost(memory); }
 
+int test_device_sm() {
+  int device = 0, major = 0, minor = 0;
+  cudaGetDevice(&device);
+  cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+  cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+  return 10 * major + minor;
+}
+
 }  // namespace packproof

@@ -25,11 +25,11 @@ __device__ __forceinline__ uint64_t matrix_descriptor(const void* first, int k_s
 #define PACKPROOF_NUMBERS_16 PACKPROOF_NUMBERS_8 ", %8, %9, %10, %11, %12, %13, %14, %15"
 #define PACKPROOF_NUMBERS_24 PACKPROOF_NUMBERS_16 ", %16, %17, %18, %19, %20, %21, %22, %23"
 #define PACKPROOF_NUMBERS_32 PACKPROOF_NUMBERS_24 ", %24, %25, %26, %27, %28, %29, %30, %31"
-#define PACKPROOF_NUMBERS_64                                                     \
-  PACKPROOF_NUMBERS_32                                                           \
-      ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, " \
-      "%46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, "   \
-      "%60, %61, %62, %63"
+#define PACKPROOF_NUMBERS_64                                                 \
+  PACKPROOF_NUMBERS_32                                                       \
+  ", %32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, " \
+  "%46, %47, %48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, "   \
+  "%60, %61, %62, %63"
 
 /// `left`, `right`, `add` and `transpose`: the numbers that follow those of the registers of d.
 #define PACKPROOF_WGMMA(type, columns, numbers, left, right, add_to, transpose, ...)     \

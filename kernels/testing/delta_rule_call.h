@@ -5,6 +5,7 @@
 #include "kernels/testing/test_tensor.h"
 
 #include <cstdint>
+#include <string>
 
 namespace packproof {
 
@@ -23,6 +24,7 @@ struct DeltaRuleCall {
   float scale = 0.0f;
   int32_t qk_l2norm = 1;
   packproof_op op = PACKPROOF_RECURRENT_GATED_DELTA_RULE;
+  std::string variant;  ///< Empty: the first that supports the call.
 
   static constexpr double kUntouched = -77.0;
 
@@ -78,7 +80,7 @@ struct DeltaRuleCall {
   }
 
   LaunchResult launch(const packproof_library& library = fastest_library()) const {
-    return launch_on(library, op, args());
+    return launch_on(library, op, args(), variant);
   }
 };
 

@@ -38,11 +38,21 @@ inline const packproof_library& fastest_library() {
   return load_library(runnable_library_files()[0]);
 }
 
-inline const packproof_kernel& kernel_of(const packproof_library& library, packproof_op op) {
+/// The first kernel of an op that supports a call, or the last one where none does; with a variant
+/// demanded, that one.
+inline const packproof_kernel& kernel_of(const packproof_library& library, packproof_op op,
+                                         const void* args, const std::string& variant = "") {
+  const packproof_kernel* last = nullptr;
   for (int64_t i = 0; i < library.num_kernels; ++i) {
-    if (library.kernels[i].op == op) return library.kernels[i];
+    const packproof_kernel& kernel = library.kernels[i];
+    if (kernel.op != op || (!variant.empty() && variant != kernel.variant)) continue;
+    last = &kernel;
+    if (kernel.unsupported_reason(args, test_device_sm()) == nullptr) break;
   }
-  throw std::runtime_error("no kernel of op " + std::to_string(op));
+  if (last == nullptr) {
+    throw std::runtime_error("no kernel '" + variant + "' of op " + std::to_string(op));
+  }
+  return *last;
 }
 
 /// A call's status and sentence.
@@ -63,9 +73,10 @@ inline void* test_workspace(std::size_t bytes) {
 }
 
 template <typename Args>
-LaunchResult launch_on(const packproof_library& library, packproof_op op, const Args& args) {
+LaunchResult launch_on(const packproof_library& library, packproof_op op, const Args& args,
+                       const std::string& variant = "") {
   packproof_message message{};
-  const packproof_kernel& kernel = kernel_of(library, op);
+  const packproof_kernel& kernel = kernel_of(library, op, &args, variant);
   const std::size_t bytes = kernel.workspace_size(&args);
   const packproof_status status =
       kernel.launch(&args, test_workspace(bytes), bytes, nullptr, &message);

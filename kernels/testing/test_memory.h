@@ -10,6 +10,9 @@ namespace packproof {
 void* allocate_test_memory(std::size_t bytes);
 void free_test_memory(void* memory);
 
+/// Architecture of the device that the tests run on, 90 for sm_90; 0 for the host.
+int test_device_sm();
+
 template <typename T>
 struct TestAllocator {
   using value_type = T;
