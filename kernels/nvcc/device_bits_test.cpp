@@ -1,5 +1,8 @@
 #include "kernels/testing/all_ops.h"
+#include "kernels/testing/delta_rule_call.h"
 #include "kernels/testing/loaded_library.h"
+
+#include <vector>
 
 #include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
@@ -9,11 +12,13 @@ namespace {
 
 void synchronise() { ASSERT_EQ(cudaDeviceSynchronize(), cudaSuccess); }
 
-TEST(DeviceBits, HostAndDeviceHaveTheSameBits) {
+bool has_device() {
   int num_devices = 0;
-  if (cudaGetDeviceCount(&num_devices) != cudaSuccess || num_devices == 0) {
-    GTEST_SKIP() << "no CUDA device";
-  }
+  return cudaGetDeviceCount(&num_devices) == cudaSuccess && num_devices > 0;
+}
+
+TEST(DeviceBits, HostAndDeviceHaveTheSameBits) {
+  if (!has_device()) GTEST_SKIP() << "no CUDA device";
   const packproof_library& device = load_library("packproof_kernels_cuda.so");
   ASSERT_EQ(device.device, PACKPROOF_DEVICE_CUDA);
   for (const int32_t dtype : {PACKPROOF_F32, PACKPROOF_F16, PACKPROOF_BF16}) {
@@ -23,6 +28,32 @@ TEST(DeviceBits, HostAndDeviceHaveTheSameBits) {
     size_t num_different = 0;
     for (size_t i = 0; i < host_bits.size(); ++i) num_different += host_bits[i] != device_bits[i];
     EXPECT_EQ(num_different, 0u) << "of " << host_bits.size() << " elements, dtype " << dtype;
+  }
+}
+
+TEST(DeviceBits, BothScansOfTheChunkedRuleHaveTheSameBits) {
+  if (!has_device()) GTEST_SKIP() << "no CUDA device";
+  if (test_device_sm() / 10 != 9) GTEST_SKIP() << "no device of sm_90";
+  const packproof_library& device = load_library("packproof_kernels_cuda.so");
+  const TestPacking packing({130, 1, 64, 0, 200, 65, 3000}, 2);
+  for (const int32_t dtype : {PACKPROOF_F16, PACKPROOF_BF16}) {
+    for (const int64_t k_dim : {40, 64, 100, 128}) {
+      DeltaRuleCall call = DeltaRuleCall::chunked(packing.view(), 1, packing.total(),
+                                                  {2, 4, k_dim, k_dim + 8}, dtype);
+      std::vector<std::vector<uint64_t>> bits;
+      for (const char* variant :
+           {"chunk_gated_delta_rule_fwd_sm90", "chunk_gated_delta_rule_fwd"}) {
+        call.variant = variant;
+        call.output.fill(DeltaRuleCall::kUntouched);
+        const LaunchResult result = call.launch(device);
+        ASSERT_EQ(result.status, PACKPROOF_OK) << result.sentence;
+        synchronise();
+        bits.push_back(call.output.bits());
+        bits.push_back(call.final_state.bits());
+      }
+      EXPECT_EQ(bits[0], bits[2]) << "outputs, K = " << k_dim << ", dtype " << dtype;
+      EXPECT_EQ(bits[1], bits[3]) << "states, K = " << k_dim << ", dtype " << dtype;
+    }
   }
 }
 
