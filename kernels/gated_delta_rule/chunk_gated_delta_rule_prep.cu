@@ -2,16 +2,16 @@
 // state and so run side by side; `scan` then walks each sequence with them.
 //
 // Mapping     grid chunks * key heads * pairs of their value heads, 4 warps. Warp w owns the products
-//             K K^T and Q K^T of rows 16 w .. 16 w + 15, lane 16 h + c of warp w column 16 w + c of
-//             A of head h.
+//             K K^T and Q K^T of rows 16 w .. 16 w + 15; chunk_inverse.cuh says who makes A.
 // Writes      ChunkOperators of each value head (11,008 bytes), kept for a backward pass; with
 //             qk_l2norm, or where q and k are not aligned, copies of q and k for `scan`; for the
 //             scan of sm_90 always, as its tiles hold them.
-// Shared      PrepShared: 60,032 bytes for 128 keys; M takes the place of q and k.
+// Shared      PrepShared: 68,256 bytes for 128 keys; M takes the place of q and k.
 // Bits        A chunk's results depend on its rows alone; all sums have a fixed order.
 
 #include "kernels/common/block_shared.cuh"
 #include "kernels/common/launch.cuh"
+#include "kernels/gated_delta_rule/chunk_inverse.cuh"
 #include "kernels/gated_delta_rule/chunk_kernels.h"
 #include "kernels/gated_delta_rule/chunk_operators.cuh"
 
@@ -114,13 +114,7 @@ __global__ void __launch_bounds__(kOperatorThreads, 3) chunk_prep(ChunkParams<T>
     apply_gates(shared.blocks, products, shared.gates[i], shared.couplings[i], shared.operators[i]);
   }
   __syncthreads();  // M is complete
-  // Columns of one block cost the same: a warp takes those of both heads.
-  const int solve_head = thread % 32 / kBlockRows;
-  if (solve_head < num_heads) {
-    solve_column(shared.blocks, shared.couplings[solve_head],
-                 thread / 32 * kBlockRows + thread % kBlockRows,
-                 shared.operators[solve_head].solve);
-  }
+  invert(shared.blocks, shared.couplings, shared.operators, num_heads);
   __syncthreads();  // A is complete
   for (int i = 0; i < num_heads; ++i) {
     copy_operators(shared.operators[i],

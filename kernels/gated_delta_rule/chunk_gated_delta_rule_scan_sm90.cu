@@ -3,9 +3,9 @@
 //
 // Mapping     grid sequences (longest first) * value heads * slices of 64 columns of V; four warps,
 //             of which each keeps 16 columns of the state in registers as S^T.
-// Order       K H and Q H of a chunk start together; while they run, the chunk before is written and
-//             the next one is staged. K H is waited for first: X, Delta and the new state depend on
-//             it, the output alone on Q H. P Delta runs beside the update of the state.
+// Order       K H and Q H of a chunk start together; K H is waited for first: X, Delta and the new
+//             state depend on it, the output alone on Q H. P Delta runs beside the update of the
+//             state; while they run, the chunk before is written and v of the next one is staged.
 // Staging     two chunks of q, k, A, P as prep left them, by the copy engine; v by the warp that owns
 //             the columns, which leaves its output there. A chunk's tail is rows of zeros: every chunk
 //             is the same work.
@@ -26,7 +26,6 @@ namespace {
 constexpr int kNumWarps = 4;
 constexpr int kNumThreads = 32 * kNumWarps;
 constexpr int kSliceColumns = kNumWarps * kWarpColumns;
-constexpr int kOutputPairs = kChunkRows / 4;  // A lane's share of a warp's output.
 
 template <typename T, int kKeys>
 struct WarpgroupScanStage {
@@ -100,24 +99,23 @@ __device__ __forceinline__ void update_state(float (&state)[kKeys / 2],
   }
 }
 
-/// The warp's output, rounded, by way of its tile of v.
+/// The warp's output, rounded, row by row into its tile of v.
 template <typename T>
-__device__ __forceinline__ void write_output(const ChunkParams<T>& params, const ScanTask& task,
-                                             int chunk, int state_column,
-                                             const uint32_t (&pairs)[kOutputPairs],
-                                             RowTile<T, kWarpColumns>& tile) {
+__device__ __forceinline__ void gather_output(const float (&output)[kChunkRows / 2], float scale,
+                                              RowTile<T, kWarpColumns>& tile) {
   const int lane = static_cast<int>(threadIdx.x) % 32;
   __syncwarp();  // all lanes have read the values
 #pragma unroll
-  for (int i = 0; i < kOutputPairs; i += 4) {
-    const uint32_t four[4] = {pairs[i], pairs[i + 1], pairs[i + 2], pairs[i + 3]};
-    const int row = kChunkRows - kBlockRows * (i / 4 + 1) + lane / 16 * 8 + lane % 8;
-    ptx::store_matrix<true>(four, tile.at(row, lane / 8 % 2 * 8));
+  for (int block = 0; block < kChunkBlocks; ++block) {
+    uint32_t pairs[4];
+    const float* first = &output[kBlockRows / 2 * (kChunkBlocks - 1 - block)];
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      pairs[i] = ptx::Pair<T>::pack(scale * first[2 * i], scale * first[2 * i + 1]);
+    }
+    const int row = kBlockRows * block + lane / 16 * 8 + lane % 8;
+    ptx::store_matrix<true>(pairs, tile.at(row, lane / 8 % 2 * 8));
   }
-  T* first = params.output.at(task.rows.batch, task.first_row(chunk), task.head, state_column);
-  write_rows(tile, TileRows{0, kChunkBlocks, task.rows_in(chunk)}, 0, first,
-             params.output.stride[1], params.output.stride[3],
-             params.tokens.head_v_dim - state_column, params.output_aligned);
 }
 
 template <typename T, int kKeys>
@@ -153,6 +151,12 @@ __global__ void __launch_bounds__(kNumThreads, 2)
                      shared.stage[chunk % 2].values[warp]);
     ptx::copy_async_commit();
   };
+  const auto write_output = [&](int chunk) {
+    T* first = params.output.at(task.rows.batch, task.first_row(chunk), task.head, state_column);
+    write_rows(shared.stage[chunk % 2].values[warp], TileRows{0, kChunkBlocks, task.rows_in(chunk)},
+               0, first, params.output.stride[1], params.output.stride[3],
+               tokens.head_v_dim - state_column, params.output_aligned);
+  };
 
   if (thread == 0) {
     for (ptx::BulkBarrier& barrier : shared.arrived) ptx::bulk_barrier_init(barrier);
@@ -170,12 +174,10 @@ __global__ void __launch_bounds__(kNumThreads, 2)
     for (int i = 0; i < kKeys / 16; ++i) round_to_left<T>(columns.s[i], rounded_state[i]);
   };
   round_state();
-  uint32_t rounded_output[kOutputPairs] = {};
 
   for (int chunk = 0; chunk < task.num_chunks(); ++chunk) {
     auto& stage = shared.stage[chunk % 2];
     auto& operators = stage.operators;
-    ptx::copy_async_wait<0>();
     ptx::bulk_wait(shared.arrived[chunk % 2], chunk / 2);
     __syncthreads();  // this chunk is staged, and nobody reads the other stage any more
     if (chunk + 1 < task.num_chunks()) stage_keys_and_operators(chunk + 1);
@@ -187,11 +189,8 @@ __global__ void __launch_bounds__(kNumThreads, 2)
     ptx::warpgroup_mma_commit();
     read_state(output, rounded_state, stage.keys.q);
     ptx::warpgroup_mma_commit();
-    if (chunk > 0) {
-      write_output(params, task, chunk - 1, state_column, rounded_output,
-                   shared.stage[(chunk - 1) % 2].values[warp]);
-    }
-    if (chunk + 1 < task.num_chunks()) stage_own_values(chunk + 1);
+    ptx::copy_async_wait<0>();
+    __syncwarp();  // the values stand
     ptx::warpgroup_mma_wait<1>(x);
 
     uint32_t corrections[kChunkBlocks][4];  // X^T
@@ -237,18 +236,14 @@ __global__ void __launch_bounds__(kNumThreads, 2)
     ptx::warpgroup_mma_commit();
     multiply_triangular<true>(output, deltas, operators.attend);
     ptx::warpgroup_mma_commit();
+    if (chunk > 0) write_output(chunk - 1);
+    if (chunk + 1 < task.num_chunks()) stage_own_values(chunk + 1);
     ptx::warpgroup_mma_wait<1>(state);
     round_state();
     ptx::warpgroup_mma_wait<0>(output);
-#pragma unroll
-    for (int i = 0; i < kOutputPairs; ++i) {
-      rounded_output[i] =
-          ptx::Pair<T>::pack(tokens.scale * output[2 * i], tokens.scale * output[2 * i + 1]);
-    }
+    gather_output(output, tokens.scale, stage.values[warp]);
   }
-  const int last = task.num_chunks() - 1;
-  write_output(params, task, last, state_column, rounded_output,
-               shared.stage[last % 2].values[warp]);
+  write_output(task.num_chunks() - 1);
   columns.store(params.final_state, task.sequence, task.head, state_column, tokens.head_k_dim,
                 tokens.head_v_dim);
 }

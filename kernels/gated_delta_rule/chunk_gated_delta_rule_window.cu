@@ -6,10 +6,11 @@
 // Neighbours  rows of another sequence meet in no sum: a 16 x 16 block belongs to one sequence, and
 //             blocks of two are skipped. Rows without a token are zeros.
 // Empty       a sequence without tokens copies its initial state (or zeros) to its final state.
-// Shared      WindowShared: 74,160 bytes for 128 keys.
+// Shared      WindowShared: 78,272 bytes for 128 keys.
 
 #include "kernels/common/block_shared.cuh"
 #include "kernels/common/launch.cuh"
+#include "kernels/gated_delta_rule/chunk_inverse.cuh"
 #include "kernels/gated_delta_rule/chunk_kernels.h"
 #include "kernels/gated_delta_rule/chunk_operators.cuh"
 #include "kernels/gated_delta_rule/chunk_state.cuh"
@@ -114,9 +115,7 @@ __global__ void __launch_bounds__(kOperatorThreads) chunk_window(ChunkParams<T> 
     apply_gates(shared.blocks, products, shared.gates, shared.coupling, shared.operators);
   }
   __syncthreads();  // M is complete
-  if (thread < kChunkRows) {
-    solve_column(shared.blocks, shared.coupling, thread, shared.operators.solve);
-  }
+  invert(shared.blocks, &shared.coupling, &shared.operators, 1);
 
   const int column = thread / 32 * kWarpColumns;
   for (int pass = 0; pass < tokens.head_v_dim; pass += kPassColumns) {

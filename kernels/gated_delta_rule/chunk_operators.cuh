@@ -38,9 +38,13 @@ struct alignas(16) TileGates {
   float gamma[kChunkRows];
 };
 
-/// M, in shared memory; on and below the diagonal of blocks.
+/// M, in shared memory, on and below the diagonal of blocks; and what chunk_inverse.cuh makes of it.
+/// Two of them lie in different banks.
 struct alignas(16) TileCoupling {
-  float m[kChunkRows][kChunkRows + 8];  // rows 8 banks apart, for stores of pairs
+  static constexpr int kUnused = 4;
+  float m[kChunkRows][kChunkRows + kUnused];
+  float diagonal[kChunkRows][kBlockRows + kUnused];
+  float unused[kUnused];
 };
 
 /// One warp for each block of rows; a thread for each column of A of up to two heads.
@@ -152,63 +156,6 @@ __device__ __forceinline__ void apply_gates(const TileBlock* blocks, const KeyPr
       }
     }
     store_block(attend, operators.attend, own, other, lane);
-  }
-}
-
-/// Column `column` of A by forward substitution, A_i = e_i - sum_{p < i} M_ip A_p, in one thread.
-/// Rows of other sequences are not touched.
-template <typename T>
-__device__ __forceinline__ void solve_column(const TileBlock* blocks, const TileCoupling& coupling,
-                                             int column, TriangularBlocks<T>& solve) {
-  const int own = column / kBlockRows;
-  const int end = blocks[own].end_block;
-  float a[kChunkRows] = {};
-#pragma unroll
-  for (int row_block = 0; row_block < kChunkBlocks; ++row_block) {
-    if (row_block < own || row_block >= end) continue;
-    float x[kBlockRows];
-#pragma unroll
-    for (int i = 0; i < kBlockRows; ++i) {
-      x[i] = kBlockRows * row_block + i == column ? 1.0f : 0.0f;
-    }
-#pragma unroll
-    for (int other = 0; other < row_block; ++other) {
-      if (other < own) continue;
-#pragma unroll
-      for (int p = kBlockRows * other; p < kBlockRows * (other + 1); p += 4) {
-#pragma unroll
-        for (int i = 0; i < kBlockRows; ++i) {
-          const float* m = &coupling.m[kBlockRows * row_block + i][p];
-          const float4 four = *reinterpret_cast<const float4*>(m);
-          x[i] = fmaf(-four.x, a[p], x[i]);
-          x[i] = fmaf(-four.y, a[p + 1], x[i]);
-          x[i] = fmaf(-four.z, a[p + 2], x[i]);
-          x[i] = fmaf(-four.w, a[p + 3], x[i]);
-        }
-      }
-    }
-#pragma unroll
-    for (int i = 1; i < kBlockRows; ++i) {
-#pragma unroll
-      for (int p = 0; p < i; p += 4) {
-        const float* m = &coupling.m[kBlockRows * row_block + i][kBlockRows * row_block + p];
-        const float4 four = *reinterpret_cast<const float4*>(m);
-        x[i] = fmaf(-four.x, x[p], x[i]);
-        if (p + 1 < i) x[i] = fmaf(-four.y, x[p + 1], x[i]);
-        if (p + 2 < i) x[i] = fmaf(-four.z, x[p + 2], x[i]);
-        if (p + 3 < i) x[i] = fmaf(-four.w, x[p + 3], x[i]);
-      }
-    }
-    T* block = solve.element[TriangularBlocks<T>::block(row_block, own)];
-#pragma unroll
-    for (int i = 0; i < kBlockRows; i += 2) {
-      a[kBlockRows * row_block + i] = x[i];
-      a[kBlockRows * row_block + i + 1] = x[i + 1];
-      const uint32_t pair = ptx::Pair<T>::pack(x[i], x[i + 1]);
-      block[TriangularBlocks<T>::place(i, column % kBlockRows)].bits = static_cast<uint16_t>(pair);
-      block[TriangularBlocks<T>::place(i + 1, column % kBlockRows)].bits =
-          static_cast<uint16_t>(pair >> 16);
-    }
   }
 }
 
