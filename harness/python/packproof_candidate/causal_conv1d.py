@@ -13,6 +13,7 @@ from .candidate import Candidate
 
 DTYPES = ("f32", "f16", "bf16")
 WIDTHS = (2, 3, 4)
+CHANNELS = 8  # Channel-last tensors have a multiple of these (csrc/causal_conv1d.cpp).
 
 
 def _refuse(sentence: str) -> None:
@@ -33,16 +34,19 @@ def _check_width(call: Call) -> None:
 
 def convolution(call: Call) -> dict[str, np.ndarray]:
     """x [B, T, C] goes in channel-last, as a transposed projection would."""
+    _check_width(call)
+    channels = call.inputs["x"].shape[-1]
+    if channels % CHANNELS != 0:
+        raise NotSupported(f"causal-conv1d takes a multiple of {CHANNELS} channels, not {channels}")
+    if "cu_seqlens" in call.inputs and "seq_idx" not in call.inputs:
+        raise NotSupported("causal-conv1d takes seq_idx, not cu_seqlens")
+    states = "initial_state" in call.inputs or call.wants("final_state") or "d_final_state" in call.inputs
+    if states and call.packed:
+        raise NotSupported("causal-conv1d takes seq_idx or states, not both")
     from causal_conv1d import causal_conv1d_fn
 
     from .torch_ops import Gradients, needs_final_state, to_torch
 
-    _check_width(call)
-    if "cu_seqlens" in call.inputs and "seq_idx" not in call.inputs:
-        raise NotSupported("causal-conv1d takes seq_idx, not cu_seqlens")
-    states = "initial_state" in call.inputs or needs_final_state(call)
-    if states and call.packed:
-        raise NotSupported("causal-conv1d takes seq_idx or states, not both")
     run = Gradients(call, ("x", "weight", "bias", "initial_state"), "cuda")
     initial = run.inputs["initial_state"]
     if initial is not None:  # Channel-last, stride 1 over the channels.
@@ -56,11 +60,11 @@ def convolution(call: Call) -> dict[str, np.ndarray]:
 
 
 def update(call: Call) -> dict[str, np.ndarray]:
+    _check_width(call)
     from causal_conv1d import causal_conv1d_update
 
     from .torch_ops import to_numpy, to_torch
 
-    _check_width(call)
     tensors = {name: to_torch(call, name, "cuda") for name in call.inputs}
     pool = tensors["conv_state"].clone()
     output = causal_conv1d_update(tensors["x"].contiguous(), pool, tensors["weight"], tensors.get("bias"),
