@@ -11,6 +11,7 @@
 #include "kernels/common/block_shared.cuh"
 #include "kernels/common/launch.cuh"
 #include "kernels/gated_delta_rule/chunk_scan.cuh"
+#include "kernels/ptx/copy_async.cuh"
 
 namespace packproof {
 namespace {
@@ -30,6 +31,40 @@ struct ScanThreads {
   static constexpr int kFirstStaging = kColumns == 32 ? kWalking : 0;
   static constexpr int kAll = kFirstStaging + kStaging;
 };
+
+/// Rows 0 .. num_rows - 1 of the tiles, zeros where there is no token, by threads 0 .. kThreads - 1.
+/// The caller commits and waits, here and below.
+template <int kThreads, typename T, typename KeyTile>
+__device__ __forceinline__ void stage_keys(const ChunkParams<T>& params, const ScanTask& task,
+                                           int chunk, int thread, int num_rows, KeyTile& q,
+                                           KeyTile& k) {
+  const DeltaRuleTokens<T>& tokens = params.tokens;
+  if (params.key_copies.data == nullptr) {
+    const auto stage = [&](KeyTile& tile, const StridedView<const T, 4>& view) {
+      const HeadColumns<T> columns{view, task.key_head, 0, tokens.head_k_dim, true};
+      stage_run<kThreads>(tile, thread, num_rows, task.run(columns, chunk));
+    };
+    stage(q, tokens.q);
+    stage(k, tokens.k);
+  } else {
+    const int keys = params.key_copies.keys;
+    const int64_t chunk_head =
+        (int64_t{task.first_chunk} + chunk) * params.num_k_heads + task.key_head;
+    const auto stage = [&](KeyTile& tile, const T* copy) {
+      stage_run<kThreads>(tile, thread, num_rows, RowRun<T>{copy, num_rows, keys, 1, keys, true});
+    };
+    stage(q, params.key_copies.q(chunk_head));
+    stage(k, params.key_copies.k(chunk_head));
+  }
+}
+
+template <int kThreads, typename T>
+__device__ __forceinline__ void stage_operators(const ChunkParams<T>& params, const ScanTask& task,
+                                                int chunk, int thread,
+                                                ChunkOperators<T>& operators) {
+  const int64_t chunk_head = (int64_t{task.first_chunk} + chunk) * params.num_v_heads + task.head;
+  stage_bytes<kThreads, sizeof(operators)>(&operators, &params.operators[chunk_head], thread);
+}
 
 /// The whole chunk, by threads 0 .. kThreads - 1 of those that stage.
 template <int kThreads, typename T, int kKeys, int kColumns>

@@ -17,6 +17,7 @@
 #include "kernels/common/launch.cuh"
 #include "kernels/gated_delta_rule/chunk_scan.cuh"
 #include "kernels/ptx/bulk_copy.cuh"
+#include "kernels/ptx/copy_async.cuh"
 #include "kernels/ptx/store_matrix.cuh"
 #include "kernels/ptx/warpgroup_mma.cuh"
 

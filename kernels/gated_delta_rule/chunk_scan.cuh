@@ -3,7 +3,6 @@
 #include "kernels/gated_delta_rule/chunk_kernels.h"
 #include "kernels/gated_delta_rule/chunk_state.cuh"
 #include "kernels/gated_delta_rule/chunk_tile.cuh"
-#include "kernels/ptx/copy_async.cuh"
 
 #include <cstdint>
 
@@ -61,33 +60,8 @@ __device__ __forceinline__ ScanTask task_of_scan(const ChunkParams<T>& params, i
           head_and_slice % num_slices * slice_columns};
 }
 
-/// Rows 0 .. num_rows - 1 of the tiles, zeros where there is no token, by threads 0 .. kThreads - 1.
-/// The caller commits and waits, here and below.
-template <int kThreads, typename T, typename KeyTile>
-__device__ __forceinline__ void stage_keys(const ChunkParams<T>& params, const ScanTask& task,
-                                           int chunk, int thread, int num_rows, KeyTile& q,
-                                           KeyTile& k) {
-  const DeltaRuleTokens<T>& tokens = params.tokens;
-  if (params.key_copies.data == nullptr) {
-    const auto stage = [&](KeyTile& tile, const StridedView<const T, 4>& view) {
-      const HeadColumns<T> columns{view, task.key_head, 0, tokens.head_k_dim, true};
-      stage_run<kThreads>(tile, thread, num_rows, task.run(columns, chunk));
-    };
-    stage(q, tokens.q);
-    stage(k, tokens.k);
-  } else {
-    const int keys = params.key_copies.keys;
-    const int64_t chunk_head =
-        (int64_t{task.first_chunk} + chunk) * params.num_k_heads + task.key_head;
-    const auto stage = [&](KeyTile& tile, const T* copy) {
-      stage_run<kThreads>(tile, thread, num_rows, RowRun<T>{copy, num_rows, keys, 1, keys, true});
-    };
-    stage(q, params.key_copies.q(chunk_head));
-    stage(k, params.key_copies.k(chunk_head));
-  }
-}
-
-/// Columns first_column on of v.
+/// Columns first_column on of v in rows 0 .. num_rows - 1 of a tile, zeros where there is no token, by
+/// threads 0 .. kThreads - 1. The caller commits and waits.
 template <int kThreads, typename T, typename ValueTile>
 __device__ __forceinline__ void stage_values(const ChunkParams<T>& params, const ScanTask& task,
                                              int chunk, int thread, int num_rows, int first_column,
@@ -96,14 +70,6 @@ __device__ __forceinline__ void stage_values(const ChunkParams<T>& params, const
   const HeadColumns<T> columns{tokens.v, task.head, first_column, tokens.head_v_dim - first_column,
                                params.values_aligned};
   stage_run<kThreads>(tile, thread, num_rows, task.run(columns, chunk));
-}
-
-template <int kThreads, typename T>
-__device__ __forceinline__ void stage_operators(const ChunkParams<T>& params, const ScanTask& task,
-                                                int chunk, int thread,
-                                                ChunkOperators<T>& operators) {
-  const int64_t chunk_head = (int64_t{task.first_chunk} + chunk) * params.num_v_heads + task.head;
-  stage_bytes<kThreads, sizeof(operators)>(&operators, &params.operators[chunk_head], thread);
 }
 
 }  // namespace packproof
