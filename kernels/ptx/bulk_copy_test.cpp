@@ -82,11 +82,13 @@ TEST(BulkCopy, ShowsAMissingWait) {
   EXPECT_TRUE((copies_right<false, true>(kAtOnce, 2)));
 }
 
+#if !defined(__SANITIZE_THREAD__)  // It reports these writes: they are the fault in question.
 TEST(BulkCopy, ShowsWhatIsOverwrittenTooEarly) {
   int wrong = 0;
   for (uint64_t seed = 0; seed < 40; ++seed) wrong += copies_right<true, false>(seed, 3) ? 0 : 1;
   EXPECT_GT(wrong, 0);
 }
+#endif
 
 enum class Fault { kNone, kOutside, kUnaligned, kUneven, kNoInit, kTwice, kNoCopy };
 

@@ -54,11 +54,14 @@ TEST(StoreMatrix, GathersRows) { expect_rows<false>(); }
 
 TEST(StoreMatrix, GathersColumns) { expect_rows<true>(); }
 
+/// The last lane stores to the given place, the others to rows of their own.
 __global__ void store_to(void* outside, int offset) {
   Tile& tile = block_shared<Tile>();
   const uint32_t registers[4] = {};
   void* const inside = reinterpret_cast<char*>(&tile) + offset;
-  store_matrix<false>(registers, outside != nullptr ? outside : inside);
+  void* const given = outside != nullptr ? outside : inside;
+  const unsigned lane = threadIdx.x;
+  store_matrix<false>(registers, lane == 31 ? given : &tile.rows[lane][0]);
 }
 
 TEST(StoreMatrix, NamesAddressesThatItCannotTake) {

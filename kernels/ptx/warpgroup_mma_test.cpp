@@ -257,7 +257,9 @@ TEST(WarpgroupMma, ShowsWhatIsDoneBeforeItsWait) {
   EXPECT_EQ(right, hurried<Early::kWritesLeft>(kAtOnce));
   EXPECT_NE(right, hurried<Early::kReadsResult>(0));
   EXPECT_NE(right, hurried<Early::kWritesLeft>(0));
+#if !defined(__SANITIZE_THREAD__)  // It reports these writes: they are the fault in question.
   EXPECT_NE(right, hurried<Early::kWritesRight>(0));
+#endif
 }
 
 __global__ void multiply_at(int offset, int different_lane) {
