@@ -35,29 +35,23 @@ bool has_aligned_rows(const packproof_tensor& tensor) {
          tensor.stride[1] % kElements == 0 && tensor.stride[2] % kElements == 0;
 }
 
-/// The two scans: how each wants its keys, and its launch.
-struct Scan {
-  static constexpr bool kKeysInPieces = false;
+/// chunk_scan, or chunk_scan_sm90, which takes its keys in pieces.
+enum class Scan { kAny, kSm90 };
 
-  template <typename T>
-  static packproof_status launch(const ChunkParams<T>& params, const ChunkGrids& grids,
-                                 void* stream, packproof_message* message) {
+template <Scan kScan, typename T>
+packproof_status launch_scan(const ChunkParams<T>& params, const ChunkGrids& grids, void* stream,
+                             packproof_message* message) {
+  if constexpr (kScan == Scan::kSm90) {
+    return launch_chunk_scan_sm90(params, grids, stream, message);
+  } else {
     return launch_chunk_scan(params, grids, stream, message);
   }
-};
+}
 
-struct ScanSm90 {
-  static constexpr bool kKeysInPieces = true;
-
-  template <typename T>
-  static packproof_status launch(const ChunkParams<T>& params, const ChunkGrids& grids,
-                                 void* stream, packproof_message* message) {
-    return launch_chunk_scan_sm90(params, grids, stream, message);
-  }
-};
-
+template <Scan kScan>
 bool needs_key_copies(const Args& args) {
-  return args.qk_l2norm != 0 || !has_aligned_rows(args.q) || !has_aligned_rows(args.k);
+  return kScan == Scan::kSm90 || args.qk_l2norm != 0 || !has_aligned_rows(args.q) ||
+         !has_aligned_rows(args.k);
 }
 
 SequenceLengths lengths_of(const Args& args, const void* cu_seqlens) {
@@ -116,7 +110,7 @@ struct Workspace {
   size_t bytes;
 };
 
-template <typename T, typename OfScan>
+template <typename T, Scan kScan>
 Workspace<T> divide_workspace(const Args& args, const ChunkGrids& grids, void* workspace) {
   WorkspaceParts parts(workspace);
   Workspace<T> result{};
@@ -128,20 +122,20 @@ Workspace<T> divide_workspace(const Args& args, const ChunkGrids& grids, void* w
                      parts.take<TokenRun>(grids.num_token_runs)};
   result.operators = parts.take<ChunkOperators<T>>(grids.num_chunks * args.v.shape[2]);
   const int64_t keys = keys_of_tile(args.q.shape[3]);
-  if (OfScan::kKeysInPieces || needs_key_copies(args)) {
+  if (needs_key_copies<kScan>(args)) {
     result.key_copies = {parts.take<T>(2 * grids.num_chunks * args.q.shape[2] * kChunkRows * keys),
-                         static_cast<int>(keys), OfScan::kKeysInPieces};
+                         static_cast<int>(keys), kScan == Scan::kSm90};
   }
   result.bytes = parts.used();
   return result;
 }
 
-template <typename T, typename OfScan>
+template <typename T, Scan kScan>
 packproof_status launch_all(const Args& args, void* workspace, size_t workspace_bytes, void* stream,
                             packproof_message* message) {
   if (args.packing.num_seqs == 0) return PACKPROOF_OK;
   const ChunkGrids grids = grids_of(args);
-  const Workspace<T> parts = divide_workspace<T, OfScan>(args, grids, workspace);
+  const Workspace<T> parts = divide_workspace<T, kScan>(args, grids, workspace);
   ArgumentCheck check("chunk_gated_delta_rule");
   if (workspace == nullptr || workspace_bytes < parts.bytes ||
       reinterpret_cast<uintptr_t>(workspace) % kPieceBytes != 0) {
@@ -167,19 +161,19 @@ packproof_status launch_all(const Args& args, void* workspace, size_t workspace_
   packproof_status status = launch_chunk_schedule(lengths_of(args, args.packing.cu_seqlens),
                                                   params.schedule, stream, message);
   if (status == PACKPROOF_OK) status = launch_chunk_prep(params, grids, stream, message);
-  if (status == PACKPROOF_OK) status = OfScan::launch(params, grids, stream, message);
+  if (status == PACKPROOF_OK) status = launch_scan<kScan>(params, grids, stream, message);
   if (status == PACKPROOF_OK) status = launch_chunk_window(params, grids, stream, message);
   if (status == PACKPROOF_OK) status = launch_chunk_tokens(params, grids, stream, message);
   return status;
 }
 
-template <typename OfScan>
+template <Scan kScan>
 packproof_status launch_of_dtype(const Args& args, void* workspace, size_t workspace_bytes,
                                  void* stream, packproof_message* message) {
   if (args.q.dtype == PACKPROOF_F16) {
-    return launch_all<Half, OfScan>(args, workspace, workspace_bytes, stream, message);
+    return launch_all<Half, kScan>(args, workspace, workspace_bytes, stream, message);
   }
-  return launch_all<BFloat16, OfScan>(args, workspace, workspace_bytes, stream, message);
+  return launch_all<BFloat16, kScan>(args, workspace, workspace_bytes, stream, message);
 }
 
 }  // namespace
@@ -187,13 +181,13 @@ packproof_status launch_of_dtype(const Args& args, void* workspace, size_t works
 size_t chunk_gated_delta_rule_fwd_workspace(const void* untyped_args) {
   const auto& args = *static_cast<const Args*>(untyped_args);
   if (check_chunk_gated_delta_rule_fwd(args).status() != PACKPROOF_OK) return 0;
-  return divide_workspace<Half, Scan>(args, grids_of(args), nullptr).bytes;
+  return divide_workspace<Half, Scan::kAny>(args, grids_of(args), nullptr).bytes;
 }
 
 size_t chunk_gated_delta_rule_fwd_sm90_workspace(const void* untyped_args) {
   const auto& args = *static_cast<const Args*>(untyped_args);
   if (check_chunk_gated_delta_rule_fwd_sm90(args).status() != PACKPROOF_OK) return 0;
-  return divide_workspace<Half, ScanSm90>(args, grids_of(args), nullptr).bytes;
+  return divide_workspace<Half, Scan::kSm90>(args, grids_of(args), nullptr).bytes;
 }
 
 packproof_status launch_chunk_gated_delta_rule_fwd(const void* untyped_args, void* workspace,
@@ -202,7 +196,7 @@ packproof_status launch_chunk_gated_delta_rule_fwd(const void* untyped_args, voi
   const auto& args = *static_cast<const Args*>(untyped_args);
   const packproof_status status = check_chunk_gated_delta_rule_fwd(args).report(message);
   if (status != PACKPROOF_OK) return status;
-  return launch_of_dtype<Scan>(args, workspace, workspace_bytes, stream, message);
+  return launch_of_dtype<Scan::kAny>(args, workspace, workspace_bytes, stream, message);
 }
 
 packproof_status launch_chunk_gated_delta_rule_fwd_sm90(const void* untyped_args, void* workspace,
@@ -211,7 +205,7 @@ packproof_status launch_chunk_gated_delta_rule_fwd_sm90(const void* untyped_args
   const auto& args = *static_cast<const Args*>(untyped_args);
   const packproof_status status = check_chunk_gated_delta_rule_fwd_sm90(args).report(message);
   if (status != PACKPROOF_OK) return status;
-  return launch_of_dtype<ScanSm90>(args, workspace, workspace_bytes, stream, message);
+  return launch_of_dtype<Scan::kSm90>(args, workspace, workspace_bytes, stream, message);
 }
 
 }  // namespace packproof

@@ -34,13 +34,13 @@ struct ScanThreads {
 
 /// Rows 0 .. num_rows - 1 of the tiles, zeros where there is no token, by threads 0 .. kThreads - 1.
 /// The caller commits and waits, here and below.
-template <int kThreads, typename T, typename KeyTile>
+template <int kThreads, typename T, int kKeys>
 __device__ __forceinline__ void stage_keys(const ChunkParams<T>& params, const ScanTask& task,
-                                           int chunk, int thread, int num_rows, KeyTile& q,
-                                           KeyTile& k) {
+                                           int chunk, int thread, int num_rows,
+                                           RowTile<T, kKeys>& q, RowTile<T, kKeys>& k) {
   const DeltaRuleTokens<T>& tokens = params.tokens;
   if (params.key_copies.data == nullptr) {
-    const auto stage = [&](KeyTile& tile, const StridedView<const T, 4>& view) {
+    const auto stage = [&](RowTile<T, kKeys>& tile, const StridedView<const T, 4>& view) {
       const HeadColumns<T> columns{view, task.key_head, 0, tokens.head_k_dim, true};
       stage_run<kThreads>(tile, thread, num_rows, task.run(columns, chunk));
     };
@@ -50,7 +50,7 @@ __device__ __forceinline__ void stage_keys(const ChunkParams<T>& params, const S
     const int keys = params.key_copies.keys;
     const int64_t chunk_head =
         (int64_t{task.first_chunk} + chunk) * params.num_k_heads + task.key_head;
-    const auto stage = [&](KeyTile& tile, const T* copy) {
+    const auto stage = [&](RowTile<T, kKeys>& tile, const T* copy) {
       stage_run<kThreads>(tile, thread, num_rows, RowRun<T>{copy, num_rows, keys, 1, keys, true});
     };
     stage(q, params.key_copies.q(chunk_head));

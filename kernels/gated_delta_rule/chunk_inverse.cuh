@@ -16,7 +16,7 @@ namespace packproof {
 
 inline constexpr int kRowsOfThread = 4;
 
-/// Columns j of A and rows 16 r .. of one block: where A^T stands.
+/// Where the 16 rows of a block of rows stand, of one column of A.
 __device__ __forceinline__ float* inverse_at(TileCoupling& coupling, int column, int row_block) {
   return column / kBlockRows == row_block ? coupling.diagonal[column]
                                           : &coupling.m[column][kBlockRows * row_block];
