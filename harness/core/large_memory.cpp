@@ -10,6 +10,13 @@ namespace {
 
 constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kLarge = 2 * kHugePage;
+#if defined(__SANITIZE_ADDRESS__)
+constexpr bool kMapsLarge = false;  // It guards the ends of what the heap gives.
+#else
+constexpr bool kMapsLarge = true;
+#endif
+
+bool is_mapped(std::size_t bytes) { return kMapsLarge && bytes >= kLarge; }
 
 std::size_t in_huge_pages(std::size_t bytes) {
   return (bytes + kHugePage - 1) / kHugePage * kHugePage;
@@ -32,14 +39,14 @@ void* map_huge_pages(std::size_t bytes) {
 
 void* allocate_zeroed(std::size_t bytes) {
   if (bytes > static_cast<std::size_t>(-1) - kLarge) throw std::bad_alloc();
-  if (bytes >= kLarge) return map_huge_pages(in_huge_pages(bytes));
+  if (is_mapped(bytes)) return map_huge_pages(in_huge_pages(bytes));
   void* const memory = std::calloc(bytes, 1);
   if (memory == nullptr && bytes > 0) throw std::bad_alloc();
   return memory;
 }
 
 void release_zeroed(void* memory, std::size_t bytes) {
-  if (bytes >= kLarge) {
+  if (is_mapped(bytes)) {
     munmap(memory, in_huge_pages(bytes));
   } else {
     std::free(memory);
