@@ -34,18 +34,18 @@ def _check_width(call: Call) -> None:
 
 def convolution(call: Call) -> dict[str, np.ndarray]:
     """x [B, T, C] goes in channel-last, as a transposed projection would."""
+    from .torch_ops import Gradients, needs_final_state, to_torch
+
     _check_width(call)
     channels = call.inputs["x"].shape[-1]
     if channels % CHANNELS != 0:
         raise NotSupported(f"causal-conv1d takes a multiple of {CHANNELS} channels, not {channels}")
     if "cu_seqlens" in call.inputs and "seq_idx" not in call.inputs:
         raise NotSupported("causal-conv1d takes seq_idx, not cu_seqlens")
-    states = "initial_state" in call.inputs or call.wants("final_state") or "d_final_state" in call.inputs
+    states = "initial_state" in call.inputs or needs_final_state(call)
     if states and call.packed:
         raise NotSupported("causal-conv1d takes seq_idx or states, not both")
     from causal_conv1d import causal_conv1d_fn
-
-    from .torch_ops import Gradients, needs_final_state, to_torch
 
     run = Gradients(call, ("x", "weight", "bias", "initial_state"), "cuda")
     initial = run.inputs["initial_state"]
