@@ -1,5 +1,6 @@
 #include "harness/candidate/child_process.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/number_check.h"
 
 #include <array>
 #include <cerrno>
@@ -129,7 +130,7 @@ void add_doctor(CLI::App& app, Body& body) {
   command->add_option("--python", arguments->python,
                       "The Python in which they are installed (default python3)");
   command->add_option("--seconds", arguments->seconds, "For the proof, at most (default 60)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive_number());
   command->add_flag("--versions-only", arguments->versions_only, "Leave the proof out");
   command->callback([arguments, &body] { body = [arguments] { return doctor(*arguments); }; });
 }

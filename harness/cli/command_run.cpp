@@ -1,5 +1,6 @@
 #include "harness/cli/candidate_options.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/number_check.h"
 #include "harness/cli/run_session.h"
 #include "harness/core/case_text.h"
 #include "harness/run/checks.h"
@@ -164,11 +165,11 @@ void add_run(CLI::App& app, Body& body) {
   command
       ->add_option("--cases", arguments->cases,
                    "With --op: packings per op and direction (default 16)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive_number());
   command
       ->add_option("--max-tokens", arguments->max_tokens,
                    "With --op: tokens of a packing (default 256)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive_number());
   command->add_option("--fix", arguments->fixed,
                       "With --op: fields that every packing gets, as in case lines: 'hk=1 hv=1'");
   command->add_option("--model", arguments->model,
@@ -178,7 +179,7 @@ void add_run(CLI::App& app, Body& body) {
                       "seq_idx, cu_seqlens or padded_left (default both)");
   command->add_option("--lens", arguments->lens, "With --model: lengths of its sequences, 1,3,64")
       ->delimiter(',')
-      ->check(CLI::NonNegativeNumber);
+      ->check(no_negative_number());
   command
       ->add_option_function<std::string>(
           "--batch",
@@ -199,7 +200,7 @@ void add_run(CLI::App& app, Body& body) {
   command->add_option("--check", arguments->checks, "Run this check only (may be repeated)");
   command->add_option("--seed", arguments->seed, "Seed of random packings (default 1)");
   command->add_option("--time-limit", arguments->time_limit, "Seconds per call (default 20)")
-      ->check(CLI::PositiveNumber);
+      ->check(positive_number());
   command->add_option("--junit", arguments->junit, "Write a JUnit XML report");
   command->add_option("--jsonl", arguments->jsonl, "Write a JSON lines report, case by case");
   command->add_flag("--resume", arguments->resume, "Go on where the --jsonl report ends");
