@@ -91,7 +91,7 @@ constexpr packproof_library kLibrary = {
     .num_kernels = sizeof(kKernels) / sizeof(kKernels[0]),
     .kernels = kKernels,
     .bitwise_pack_invariant = 1,
-    .reserved = 0,
+    .features = PACKPROOF_FEATURE_STATE_POOL,
 #ifdef PACKPROOF_CUDA_LIBRARY
     .set_schedule = nullptr,
 #else

@@ -23,6 +23,9 @@ ArgumentBlock bind_gated_delta_rule(const OpCall& call, const CallBuffers& buffe
             .qk_l2norm = call.attributes.qk_l2norm ? 1 : 0,
             .chunk_size = static_cast<int32_t>(call.attributes.chunk_size),
             .reserved = 0,
+            .state = buffers.tensor("state"),
+            .state_indices = buffers.tensor("state_indices"),
+            .state_indices_host = static_cast<const int32_t*>(buffers.host_copy("state_indices")),
         });
   }
   return std::make_shared<packproof_gated_delta_rule_bwd_args>(packproof_gated_delta_rule_bwd_args{

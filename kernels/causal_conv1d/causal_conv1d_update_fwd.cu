@@ -13,6 +13,7 @@
 #include "kernels/causal_conv1d/conv_window.cuh"
 #include "kernels/common/launch.cuh"
 #include "kernels/common/load_store.cuh"
+#include "kernels/common/sequence.cuh"
 
 namespace packproof {
 namespace {
@@ -34,7 +35,7 @@ __global__ void __launch_bounds__(128) causal_conv1d_update_fwd(ConvUpdateParams
   const int64_t row = blockIdx.x;
   const int64_t channel = static_cast<int64_t>(blockIdx.y) * blockDim.x + threadIdx.x;
   if (channel >= params.num_channels) return;
-  const int64_t slot = params.state_indices.data != nullptr ? *params.state_indices.at(row) : row;
+  const int64_t slot = slot_of(params.state_indices, row);
   if (slot < 0) {
     params.output.store(0.0f, row, channel);
     return;

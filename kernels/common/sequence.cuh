@@ -1,5 +1,6 @@
 #pragma once
 
+#include "kernels/common/load_store.cuh"
 #include "kernels/common/platform.cuh"
 #include "packproof/kernel_abi.h"
 
@@ -37,6 +38,13 @@ __device__ inline SequenceRows rows_of(const SequenceView& view, int64_t sequenc
   if (view.cu_seqlens == nullptr) return {sequence, 0, view.row_length};
   const int64_t first = view.boundary(sequence);
   return {0, first, view.boundary(sequence + 1) - first};
+}
+
+/// Where the states of a sequence stand in a pool: by `state_indices` where they are given, else in
+/// the sequence's own place. -1: nowhere.
+__device__ inline int64_t slot_of(const StridedView<const int32_t, 1>& state_indices,
+                                  int64_t sequence) {
+  return state_indices.data != nullptr ? *state_indices.at(sequence) : sequence;
 }
 
 /// The sequence that holds a row, or -1 for a row past the last boundary (slack).

@@ -1,8 +1,8 @@
 // chunk_gated_delta_rule, forward: spec 3.2 with chunks of 64 tokens, in bf16 and f16.
 //
 // Tensors     q, k [B, T, Hk, K]; v, output [B, T, Hv, V]; g [B, T, Hv] f32, or a [B, T, Hv] with
-//             A_log, dt_bias [Hv] f32; beta [B, T, Hv]; states [N, Hv, K, V] f32. Any strides, K and
-//             V up to 256 in tiles filled up by zeros.
+//             A_log, dt_bias [Hv] f32; beta [B, T, Hv]; states [N, Hv, K, V] f32, or a pool of them
+//             that is updated in place. Any strides, K and V up to 256 in tiles filled up by zeros.
 // Kernels     chunk_schedule: which sequences have chunks of their own and which share windows.
 //             chunk_prep, chunk_scan: A and P of all chunks at once, then sequence by sequence. Of
 //             the scan there are two: chunk_scan_sm90 for keys that fill its tiles, else chunk_scan.
@@ -56,7 +56,8 @@ bool needs_key_copies(const Args& args) {
 
 SequenceLengths lengths_of(const Args& args, const void* cu_seqlens) {
   return {cu_seqlens, args.packing.cu_seqlens_dtype == PACKPROOF_I64, args.packing.num_seqs,
-          args.q.shape[1], is_present(args.initial_state) || is_present(args.final_state)};
+          args.q.shape[1],
+          is_present(initial_states_of(args)) || is_present(final_states_of(args))};
 }
 
 /// Exact where the host knows the lengths; else as many as num_seqs and the rows allow.
@@ -146,9 +147,10 @@ packproof_status launch_all(const Args& args, void* workspace, size_t workspace_
   const ChunkParams<T> params{
       .tokens = tokens_of<T, 0>(args),
       .sequences = sequence_view(args.packing, args.q.shape[1]),
-      .initial_state = view_of<const float, 4>(args.initial_state),
+      .initial_state = view_of<const float, 4>(initial_states_of(args)),
       .output = view_of<T, 4>(args.output),
-      .final_state = view_of<float, 4>(args.final_state),
+      .final_state = view_of<float, 4>(final_states_of(args)),
+      .state_indices = view_of<const int32_t, 1>(args.state_indices),
       .schedule = parts.schedule,
       .operators = parts.operators,
       .key_copies = parts.key_copies,

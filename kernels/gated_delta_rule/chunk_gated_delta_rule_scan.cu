@@ -106,7 +106,7 @@ __global__ void __launch_bounds__(ScanThreads<kColumns>::kAll)
   stage_chunk<Threads::kStaging>(params, task, 0, staging_thread, shared.stage[0]);
   ChunkState<T, kKeys> state;
   if (owns_columns) {
-    state.load(params.initial_state, task.sequence, head, state_column, tokens.head_k_dim,
+    state.load(params.initial_state, task.slot, head, state_column, tokens.head_k_dim,
                tokens.head_v_dim);
   }
   for (int chunk = 0; chunk < task.num_chunks(); ++chunk) {
@@ -143,7 +143,7 @@ __global__ void __launch_bounds__(ScanThreads<kColumns>::kAll)
     }
   }
   if (owns_columns) {
-    state.store(params.final_state, task.sequence, head, state_column, tokens.head_k_dim,
+    state.store(params.final_state, task.slot, head, state_column, tokens.head_k_dim,
                 tokens.head_v_dim);
   }
 }

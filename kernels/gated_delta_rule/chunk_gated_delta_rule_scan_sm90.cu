@@ -166,7 +166,7 @@ __global__ void __launch_bounds__(kNumThreads, 2)
   stage_keys_and_operators(0);
   stage_own_values(0);
   StateColumns<kKeys> columns;
-  columns.load(params.initial_state, task.sequence, task.head, state_column, tokens.head_k_dim,
+  columns.load(params.initial_state, task.slot, task.head, state_column, tokens.head_k_dim,
                tokens.head_v_dim);
   auto& state = reinterpret_cast<float(&)[kKeys / 2]>(columns.s);
   uint32_t rounded_state[kKeys / 16][4];
@@ -245,7 +245,7 @@ __global__ void __launch_bounds__(kNumThreads, 2)
     gather_output(output, tokens.scale, stage.values[warp]);
   }
   write_output(task.num_chunks() - 1);
-  columns.store(params.final_state, task.sequence, task.head, state_column, tokens.head_k_dim,
+  columns.store(params.final_state, task.slot, task.head, state_column, tokens.head_k_dim,
                 tokens.head_v_dim);
 }
 

@@ -61,9 +61,9 @@ __device__ __forceinline__ void walk_sequence(const ChunkParams<T>& params,
                                               const TileRows& rows, int head, int column,
                                               int state_column) {
   const DeltaRuleTokens<T>& tokens = params.tokens;
+  const int64_t slot = slot_of(params.state_indices, sequence);
   ChunkState<T, kKeys> state;
-  state.load(params.initial_state, sequence, head, state_column, tokens.head_k_dim,
-             tokens.head_v_dim);
+  state.load(params.initial_state, slot, head, state_column, tokens.head_k_dim, tokens.head_v_dim);
   if (rows.rows > 0) {
     const bool carry = params.final_state.data != nullptr;
     float output[kChunkBlocks][2][4];
@@ -74,8 +74,7 @@ __device__ __forceinline__ void walk_sequence(const ChunkParams<T>& params,
                  params.output.stride[1], params.output.stride[3], tokens.head_v_dim - state_column,
                  params.output_aligned);
   }
-  state.store(params.final_state, sequence, head, state_column, tokens.head_k_dim,
-              tokens.head_v_dim);
+  state.store(params.final_state, slot, head, state_column, tokens.head_k_dim, tokens.head_v_dim);
 }
 
 template <typename T, int kKeys>

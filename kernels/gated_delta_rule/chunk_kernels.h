@@ -38,6 +38,7 @@ struct ChunkParams {
   StridedView<const float, 4> initial_state;
   StridedView<T, 4> output;
   StridedView<float, 4> final_state;
+  StridedView<const int32_t, 1> state_indices;  ///< Slots in both, where they are one pool.
   Schedule schedule;
   ChunkOperators<T>* operators;  ///< [chunk, value head] of sequences of several chunks.
   KeyCopies<T> key_copies;       ///< [chunk, key head] of them.

@@ -14,7 +14,7 @@ namespace packproof {
 /// What a block walks: one sequence, one head, columns first_column on.
 struct ScanTask {
   SequenceRows rows;
-  int32_t sequence;
+  int64_t slot;  ///< Of its states.
   int32_t first_chunk;
   int head;
   int key_head;
@@ -53,7 +53,7 @@ __device__ __forceinline__ ScanTask task_of_scan(const ChunkParams<T>& params, i
   const LongSequence& sequence = params.schedule.longest_first[place];
   const int head = head_and_slice / num_slices;
   return {rows_of(params.sequences, sequence.sequence),
-          sequence.sequence,
+          slot_of(params.state_indices, sequence.sequence),
           sequence.first_chunk,
           head,
           head / params.tokens.heads_per_group,

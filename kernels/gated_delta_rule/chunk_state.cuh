@@ -25,23 +25,22 @@ template <int kKeys>
 struct StateColumns {
   float s[kKeys / 16][2][4];
 
-  /// Of `head` of `sequence`, column first_column on, or zeros where there is no state.
-  __device__ __forceinline__ void load(const StridedView<const float, 4>& view, int64_t sequence,
+  /// Of `head` of `slot`, column first_column on, or zeros where there is no state.
+  __device__ __forceinline__ void load(const StridedView<const float, 4>& view, int64_t slot,
                                        int head, int first_column, int head_k_dim, int head_v_dim) {
-    const bool is_zero = view.data == nullptr;
+    const bool is_zero = view.data == nullptr || slot < 0;
     for_each_element([&](float& element, int key, int column) {
       const bool exists = !is_zero && key < head_k_dim && first_column + column < head_v_dim;
-      element = exists ? *view.at(sequence, head, key, first_column + column) : 0.0f;
+      element = exists ? *view.at(slot, head, key, first_column + column) : 0.0f;
     });
   }
 
-  __device__ __forceinline__ void store(const StridedView<float, 4>& view, int64_t sequence,
-                                        int head, int first_column, int head_k_dim,
-                                        int head_v_dim) {
-    if (view.data == nullptr) return;
+  __device__ __forceinline__ void store(const StridedView<float, 4>& view, int64_t slot, int head,
+                                        int first_column, int head_k_dim, int head_v_dim) {
+    if (view.data == nullptr || slot < 0) return;
     for_each_element([&](const float& element, int key, int column) {
       if (key < head_k_dim && first_column + column < head_v_dim) {
-        *view.at(sequence, head, key, first_column + column) = element;
+        *view.at(slot, head, key, first_column + column) = element;
       }
     });
   }
@@ -96,16 +95,15 @@ template <typename T, int kKeys>
 class ChunkState {
  public:
   /// As StateColumns does.
-  __device__ __forceinline__ void load(const StridedView<const float, 4>& view, int64_t sequence,
+  __device__ __forceinline__ void load(const StridedView<const float, 4>& view, int64_t slot,
                                        int head, int first_column, int head_k_dim, int head_v_dim) {
-    is_zero_ = view.data == nullptr;
-    columns_.load(view, sequence, head, first_column, head_k_dim, head_v_dim);
+    is_zero_ = view.data == nullptr || slot < 0;
+    columns_.load(view, slot, head, first_column, head_k_dim, head_v_dim);
   }
 
-  __device__ __forceinline__ void store(const StridedView<float, 4>& view, int64_t sequence,
-                                        int head, int first_column, int head_k_dim,
-                                        int head_v_dim) {
-    columns_.store(view, sequence, head, first_column, head_k_dim, head_v_dim);
+  __device__ __forceinline__ void store(const StridedView<float, 4>& view, int64_t slot, int head,
+                                        int first_column, int head_k_dim, int head_v_dim) {
+    columns_.store(view, slot, head, first_column, head_k_dim, head_v_dim);
   }
 
   /// Takes the state over the rows of one sequence; `output` becomes O^T / scale by blocks.

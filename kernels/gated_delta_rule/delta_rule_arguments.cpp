@@ -55,6 +55,29 @@ void check_outputs_apart(ArgumentCheck& check, const Args& args, NamedTensor sta
                                                               state_in});
 }
 
+/// States of sequences, or a pool of them in their place.
+void check_states(ArgumentCheck& check, const packproof_gated_delta_rule_fwd_args& args,
+                  Axis sequences, Axis v_heads, Axis k_dim, Axis v_dim) {
+  if (!is_present(args.state)) {
+    check.optional_tensor({"initial_state", &args.initial_state}, PACKPROOF_F32,
+                          {sequences, v_heads, k_dim, v_dim});
+    check.optional_tensor({"final_state", &args.final_state}, PACKPROOF_F32,
+                          {sequences, v_heads, k_dim, v_dim});
+    if (is_present(args.state_indices)) {
+      check.refuse("expected state_indices beside a pool, found them without state");
+    }
+    return;
+  }
+  if (is_present(args.initial_state) || is_present(args.final_state)) {
+    return check.refuse("expected either state or initial_state and final_state, found both");
+  }
+  check.rank({"state", &args.state}, 4, "[S, Hv, K, V]");
+  if (!check.ok()) return;
+  const Axis slots{"S", args.state.shape[0]};
+  check.tensor({"state", &args.state}, PACKPROOF_F32, {slots, v_heads, k_dim, v_dim});
+  check.state_indices(args.state_indices, args.state_indices_host, sequences.size, slots.size);
+}
+
 /// What both forward ops demand; K and V are multiples of `unit`.
 void check_fwd(ArgumentCheck& check, const packproof_gated_delta_rule_fwd_args& args,
                int64_t unit) {
@@ -83,14 +106,16 @@ void check_fwd(ArgumentCheck& check, const packproof_gated_delta_rule_fwd_args& 
     check.not_supported("expected cu_seqlens in a packed call, found seq_idx alone");
   }
   check.packing(args.packing, batches.size, tokens.size);
-  check.optional_tensor({"initial_state", &args.initial_state}, PACKPROOF_F32,
-                        {sequences, v_heads, k_dim, v_dim});
   check.tensor({"output", &args.output}, dtype, {batches, tokens, v_heads, v_dim});
-  check.optional_tensor({"final_state", &args.final_state}, PACKPROOF_F32,
-                        {sequences, v_heads, k_dim, v_dim});
+  check_states(check, args, sequences, v_heads, k_dim, v_dim);
   check.at_most("N", sequences.size, kMaxSequences);
-  check_outputs_apart(check, args, {"final_state", &args.final_state},
-                      {"initial_state", &args.initial_state});
+  if (is_present(args.state)) {
+    check_outputs_apart(check, args, {"state", &args.state},
+                        {"state_indices", &args.state_indices});
+  } else {
+    check_outputs_apart(check, args, {"final_state", &args.final_state},
+                        {"initial_state", &args.initial_state});
+  }
 }
 
 }  // namespace

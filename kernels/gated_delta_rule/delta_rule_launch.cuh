@@ -50,6 +50,15 @@ DeltaRuleTokens<T> tokens_of(const Args& args) {
   return tokens;
 }
 
+/// Where checked forward arguments have their states: in a pool, or as two tensors.
+inline const packproof_tensor& initial_states_of(const packproof_gated_delta_rule_fwd_args& args) {
+  return args.state.data != nullptr ? args.state : args.initial_state;
+}
+
+inline const packproof_tensor& final_states_of(const packproof_gated_delta_rule_fwd_args& args) {
+  return args.state.data != nullptr ? args.state : args.final_state;
+}
+
 /// Calls run.operator()<T, Config>() for the storage type and key size of checked arguments.
 template <typename Run>
 packproof_status dispatch_delta_rule(int32_t dtype, int64_t head_k_dim, Run run) {

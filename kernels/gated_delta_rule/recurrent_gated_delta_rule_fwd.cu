@@ -4,8 +4,9 @@
 //   S_t  = S~_t + k_t delta_t^T      o_t   = scale S_t^T q_t
 //
 // Tensors     q, k [B, T, Hk, K]; v, output [B, T, Hv, V]; g [B, T, Hv] f32, or a [B, T, Hv] with
-//             A_log, dt_bias [Hv] f32; beta [B, T, Hv]; states [N, Hv, K, V] f32. Any strides. q, k,
-//             v, a, beta and output share one of f32, f16, bf16; all arithmetic is f32.
+//             A_log, dt_bias [Hv] f32; beta [B, T, Hv]; states [N, Hv, K, V] f32, or a pool of
+//             them that is updated in place. Any strides. q, k, v, a, beta and output share one of
+//             f32, f16, bf16; all arithmetic is f32.
 // Mapping     grid (N * column tiles, Hv); a block owns up to 128 / L columns of one head's state,
 //             L = 1 thread a column for K <= 128 and L = 2 beyond. A column of S never meets another
 //             one, so a thread keeps its K (or K / 2) values in registers and nothing is reduced
@@ -38,6 +39,7 @@ struct RecurrentParams {
   StridedView<const float, 4> initial_state;
   StridedView<T, 4> output;
   StridedView<float, 4> final_state;
+  StridedView<const int32_t, 1> state_indices;
   int num_column_tiles;
 };
 
@@ -65,8 +67,9 @@ __global__ void __launch_bounds__(Config::kMaxThreads)
   // S_0
   DeltaRuleColumn<Config> state(thread % Config::kLanesPerColumn);
   state.set_zero();
-  if (params.initial_state.data != nullptr && owns_column) {
-    state.load(params.initial_state.at(sequence, head, 0, column), params.initial_state.stride[2],
+  const int64_t slot = slot_of(params.state_indices, sequence);
+  if (params.initial_state.data != nullptr && slot >= 0 && owns_column) {
+    state.load(params.initial_state.at(slot, head, 0, column), params.initial_state.stride[2],
                tokens.head_k_dim);
   }
 
@@ -97,8 +100,8 @@ __global__ void __launch_bounds__(Config::kMaxThreads)
   }
 
   // S_T
-  if (params.final_state.data != nullptr && owns_column) {
-    state.store(params.final_state.at(sequence, head, 0, column), params.final_state.stride[2],
+  if (params.final_state.data != nullptr && slot >= 0 && owns_column) {
+    state.store(params.final_state.at(slot, head, 0, column), params.final_state.stride[2],
                 tokens.head_k_dim);
   }
 }
@@ -114,9 +117,10 @@ packproof_status launch_config(const packproof_gated_delta_rule_fwd_args& args, 
   const RecurrentParams<T> params{
       .tokens = tokens_of<T, 0>(args),
       .sequences = sequence_view(args.packing, v.shape[1]),
-      .initial_state = view_of<const float, 4>(args.initial_state),
+      .initial_state = view_of<const float, 4>(initial_states_of(args)),
       .output = view_of<T, 4>(args.output),
-      .final_state = view_of<float, 4>(args.final_state),
+      .final_state = view_of<float, 4>(final_states_of(args)),
+      .state_indices = view_of<const int32_t, 1>(args.state_indices),
       .num_column_tiles = tiling.num_tiles,
   };
   return launch<&recurrent_gated_delta_rule_fwd<T, Config>>(

@@ -13,6 +13,7 @@
 
 #include "kernels/common/block_shared.cuh"
 #include "kernels/common/launch.cuh"
+#include "kernels/common/sequence.cuh"
 #include "kernels/gated_delta_rule/delta_rule_column.cuh"
 #include "kernels/gated_delta_rule/delta_rule_launch.cuh"
 #include "kernels/gated_delta_rule/gated_delta_rule.h"
@@ -45,7 +46,7 @@ __global__ void __launch_bounds__(Config::kMaxThreads)
   const bool owns_column = column < tokens.head_v_dim;
   const bool writes_output = owns_column && thread % Config::kLanesPerColumn == 0;
 
-  const int64_t slot = params.state_indices.data != nullptr ? *params.state_indices.at(row) : row;
+  const int64_t slot = slot_of(params.state_indices, row);
   if (slot < 0) {
     if (writes_output) params.output.store(0.0f, row, head, column);
     return;  // the whole block leaves: slot depends on the row only

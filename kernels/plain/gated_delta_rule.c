@@ -36,6 +36,7 @@ static plain_check examine(const void* arguments) {
   plain_rule_check(&check, &rule);
   const int32_t dtype = a->q.dtype, f32 = PACKPROOF_F32;
   const int64_t B = a->q.shape[0], T = a->q.shape[1], N = a->packing.num_seqs;
+  const int64_t S = plain_present(&a->state) ? a->state.shape[0] : 0;
   const int64_t Hk = rule.key_heads, Hv = rule.value_heads, K = rule.K, V = rule.V;
   const plain_operand operands[] = {
       {"q", &a->q, PLAIN_INPUT, dtype, 4, {B, T, Hk, K}},
@@ -49,9 +50,19 @@ static plain_check examine(const void* arguments) {
       {"initial_state", &a->initial_state, PLAIN_OPTIONAL, f32, 4, {N, Hv, K, V}},
       {"output", &a->output, PLAIN_OUTPUT, dtype, 4, {B, T, Hv, V}},
       {"final_state", &a->final_state, PLAIN_OUTPUT | PLAIN_OPTIONAL, f32, 4, {N, Hv, K, V}},
+      {"state_indices", &a->state_indices, PLAIN_OPTIONAL, PACKPROOF_I32, 1, {N}},
+      {"state", &a->state, PLAIN_OUTPUT | PLAIN_OPTIONAL, f32, 4, {S, Hv, K, V}},
   };
   plain_check_packing(&check, &a->packing, B, T);
   plain_check_operands(&check, operands, sizeof operands / sizeof *operands);
+  if (plain_present(&a->state)) {
+    if (plain_present(&a->initial_state) || plain_present(&a->final_state)) {
+      plain_refuse(&check, "expected either state or initial_state and final_state, found both");
+    }
+    plain_check_slots(&check, &a->state_indices, N, S);
+  } else if (plain_present(&a->state_indices)) {
+    plain_refuse(&check, "expected state_indices beside a pool, found them without state");
+  }
   plain_check_sequences(&check, &a->packing);
   return check;
 }
@@ -85,13 +96,18 @@ static void gated_delta_rule_fwd(const void* arguments, void* workspace) {
   float* rows = state + rule.K * rule.V;
   plain_rule_token token = {.q = rows, .k = rows + rule.K, .v = rows + 2 * rule.K};
   float* delta = token.v + rule.V;
+  const int pooled = plain_present(&a->state);
+  const packproof_tensor* initial = pooled ? &a->state : &a->initial_state;
+  const packproof_tensor* final = pooled ? &a->state : &a->final_state;
   plain_fill_boundaries(&a->packing, a->q.shape[1], boundaries);
   for (int64_t n = 0; n < a->packing.num_seqs; ++n) {
+    const int64_t slot = plain_slot(&a->state_indices, n);
+    const int load = plain_present(initial) && slot >= 0;
+    const int store = plain_present(final) && slot >= 0;
     for (int64_t head = 0; head < rule.value_heads; ++head) {
       for (int64_t i = 0; i < rule.K * rule.V; ++i) state[i] = 0.0f;
-      for (int64_t i = 0; plain_present(&a->initial_state) && i < rule.K; ++i) {
-        plain_load_run(&a->initial_state, plain_at3(&a->initial_state, n, head, i), 3, rule.V,
-                       state + i * rule.V);
+      for (int64_t i = 0; load && i < rule.K; ++i) {
+        plain_load_run(initial, plain_at3(initial, slot, head, i), 3, rule.V, state + i * rule.V);
       }
       for (int64_t row = boundaries[n]; row < boundaries[n + 1]; ++row) {
         plain_rule_load(&rule, row, head, &token);
@@ -99,9 +115,8 @@ static void gated_delta_rule_fwd(const void* arguments, void* workspace) {
         plain_store_run(&a->output, plain_rule_offset(&rule, &a->output, row, head), 3, rule.V,
                         delta);
       }
-      for (int64_t i = 0; plain_present(&a->final_state) && i < rule.K; ++i) {
-        plain_store_run(&a->final_state, plain_at3(&a->final_state, n, head, i), 3, rule.V,
-                        state + i * rule.V);
+      for (int64_t i = 0; store && i < rule.K; ++i) {
+        plain_store_run(final, plain_at3(final, slot, head, i), 3, rule.V, state + i * rule.V);
       }
     }
   }

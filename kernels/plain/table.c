@@ -84,6 +84,7 @@ static const packproof_library kLibrary = {
     .num_kernels = sizeof kKernels / sizeof *kKernels,
     .kernels = kKernels,
     .bitwise_pack_invariant = 1,
+    .features = PACKPROOF_FEATURE_STATE_POOL,
 };
 
 const packproof_library* packproof_kernel_library(void) { return &kLibrary; }

@@ -21,6 +21,7 @@ struct DeltaRuleShape {
 struct DeltaRuleCall {
   packproof_packing packing{};
   TestTensor q, k, v, g, a, A_log, dt_bias, beta, initial_state, output, final_state;
+  TestTensor state, state_indices;  ///< A pool instead of initial_state and final_state.
   float scale = 0.0f;
   int32_t qk_l2norm = 1;
   packproof_op op = PACKPROOF_RECURRENT_GATED_DELTA_RULE;
@@ -74,6 +75,9 @@ struct DeltaRuleCall {
     args.initial_state = initial_state.view();
     args.output = output.view();
     args.final_state = final_state.view();
+    args.state = state.view();
+    args.state_indices = state_indices.view();
+    args.state_indices_host = static_cast<const int32_t*>(args.state_indices.data);
     args.scale = scale;
     args.qk_l2norm = qk_l2norm;
     return args;

@@ -145,6 +145,12 @@ typedef struct packproof_gated_delta_rule_fwd_args {
   int32_t qk_l2norm;              /* 1: q, k are normalised here, x (sum x^2 + 1e-6)^-1/2 */
   int32_t chunk_size;             /* Chunked op; 0 lets the kernel choose. */
   int32_t reserved;
+  /* PACKPROOF_FEATURE_STATE_POOL: instead of initial_state and final_state, states that are read
+   * and replaced where they stand. */
+  packproof_tensor state;         /* [S, Hv, K, V] f32, in and out, optional */
+  packproof_tensor state_indices; /* [N] i32, optional: slot n without it; -1: the sequence starts
+                                   * from zeros and its final state is not kept */
+  const int32_t* state_indices_host; /* The same values in host memory, or null. */
 } packproof_gated_delta_rule_fwd_args;
 
 typedef struct packproof_gated_delta_rule_bwd_args {
@@ -338,6 +344,12 @@ typedef enum packproof_device_metadata {
   PACKPROOF_CONTENTS_UNCHECKED = 1 /* It trusts them: packproof validates them before the call. */
 } packproof_device_metadata;
 
+/* Optional fields at the end of argument structs that the rows of a library read, or refuse in
+ * `unsupported_reason`. packproof leaves the fields of other features empty. */
+typedef enum packproof_feature {
+  PACKPROOF_FEATURE_STATE_POOL = 1 /* state, state_indices of packproof_gated_delta_rule_fwd_args */
+} packproof_feature;
+
 /* One kernel: op, direction and variant. `args` points to the op's argument struct. Functions must
  * not allocate device memory, synchronise, or use another stream. */
 typedef struct packproof_kernel {
@@ -368,7 +380,7 @@ typedef struct packproof_library {
   const packproof_kernel* kernels; /* Selection is the first row that supports the arguments. */
   /* 1: a sequence's bits do not depend on neighbours, order, position or right padding. */
   int32_t bitwise_pack_invariant;
-  int32_t reserved;
+  uint32_t features; /* packproof_feature bits; 0 for a library that knows none of them */
   /* Host execution only, may be null: seeds the order in which threads run (0 = natural order). */
   void (*set_schedule)(uint64_t seed);
 } packproof_library;
