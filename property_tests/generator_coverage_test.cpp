@@ -153,6 +153,7 @@ TEST(GeneratorCoverage, EveryValueOfEveryAxisIsDrawn) {
                            "layout=padded_right",
                            "h0=random",
                            "h0=zero",
+                           "h0=pool",
                            "ht=0",
                            "l2norm=0",
                            "gate_in_kernel=1",

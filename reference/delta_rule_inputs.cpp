@@ -1,5 +1,6 @@
 #include "reference/delta_rule_inputs.h"
 
+#include "reference/delta_rule_state_pool.h"
 #include "reference/gate_formulas.h"
 
 #include <cmath>
@@ -107,6 +108,11 @@ Result<DeltaRuleInputs> read_delta_rule_tokens(const OpCallReader& reader) {
     PACKPROOF_TRY(Tensor state,
                   reader.values("initial_state", inputs.state_shape(inputs.problem.num_seqs())));
     inputs.initial_state = std::move(state);
+    inputs.point();
+  }
+  if (reader.has("state")) {
+    PACKPROOF_TRY(const StatePool pool, read_state_pool(reader, inputs));
+    inputs.initial_state = pool.initial_states();
     inputs.point();
   }
   return inputs;

@@ -41,7 +41,7 @@ struct DeltaRuleInputs {
 Result<DeltaRuleInputs> read_delta_rule(const OpCallReader& reader, std::vector<int64_t> leading,
                                         OwnedRows owned, std::vector<RowSpan> sequences);
 
-/// Reads a call over packed or dense tokens, initial state included.
+/// Reads a call over packed or dense tokens, initial states included, of their own or in a pool.
 Result<DeltaRuleInputs> read_delta_rule_tokens(const OpCallReader& reader);
 
 }  // namespace packproof::reference

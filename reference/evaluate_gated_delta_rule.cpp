@@ -1,10 +1,9 @@
 #include "reference/delta_rule_bounds.h"
 #include "reference/delta_rule_inputs.h"
+#include "reference/delta_rule_state_pool.h"
 #include "reference/evaluate.h"
 #include "reference/gated_delta_rule_chunked.h"
 #include "reference/gated_delta_rule_fast.h"
-
-#include <algorithm>
 
 namespace packproof::reference {
 namespace {
@@ -54,10 +53,11 @@ void keep(const OpCallReader& reader, const char* name, Tensor value, Tensor bou
   if (reader.wants_bounds()) result.float32_bounds[name] = std::move(bound);
 }
 
-/// Copies block `from` of `source` to block `to` of `target`; a block is one state.
-void copy_state(const Tensor& source, int64_t from, Tensor& target, int64_t to, int64_t size) {
-  const double* const begin = source.values<double>().data() + from * size;
-  std::copy_n(begin, size, target.values<double>().data() + to * size);
+/// The pool after the call, with the final states where they belong.
+void keep_pool(const OpCallReader& reader, const StatePool& pool, const Evaluated& values,
+               OpResult& result) {
+  keep(reader, "state", pool.updated(values.final_state),
+       reader.wants_bounds() ? pool.spread(values.final_state_bound) : Tensor(), result);
 }
 
 Result<OpResult> forward(const OpCallReader& reader) {
@@ -67,6 +67,10 @@ Result<OpResult> forward(const OpCallReader& reader) {
       reader.check_output("final_state", inputs.state_shape(inputs.problem.num_seqs())));
   Evaluated values = run(reader, inputs);
   OpResult result;
+  if (reader.wants("state")) {
+    PACKPROOF_TRY(const StatePool pool, read_state_pool(reader, inputs));
+    keep_pool(reader, pool, values, result);
+  }
   keep(reader, "output", std::move(values.output), std::move(values.output_bound), result);
   keep(reader, "final_state", std::move(values.final_state), std::move(values.final_state_bound),
        result);
@@ -87,45 +91,25 @@ Result<OpResult> evaluate_gated_delta_rule_update(const OpCallReader& reader) {
   const int64_t count = shape[0];
   PACKPROOF_TRY(const std::vector<int64_t> slots, reader.slots(count, pool_shape[0]));
   OwnedRows owned;
-  OwnedRows used(static_cast<std::size_t>(pool_shape[0]), false);
   std::vector<RowSpan> sequences;
-  std::vector<int64_t> sequence_slots;
+  std::vector<int64_t> stepping;
   for (int64_t n = 0; n < count; ++n) {
     const int64_t slot = slots[static_cast<std::size_t>(n)];
     owned.push_back(slot >= 0);
     if (slot < 0) continue;
-    used[static_cast<std::size_t>(slot)] = true;
     sequences.push_back({n, n + 1});
-    sequence_slots.push_back(slot);
+    stepping.push_back(slot);
   }
   PACKPROOF_TRY(DeltaRuleInputs inputs,
                 read_delta_rule(reader, {count}, std::move(owned), std::move(sequences)));
-  PACKPROOF_TRY(const Tensor pool, reader.values("state", inputs.state_shape(pool_shape[0]), used));
+  PACKPROOF_TRY(const StatePool pool, StatePool::read(reader, std::move(stepping), inputs));
   PACKPROOF_CHECK_OK(reader.check_output("output", shape));
-  PACKPROOF_CHECK_OK(reader.check_output("state", pool_shape));
-
-  const int64_t size = inputs.problem.value_heads * inputs.problem.state_size();
-  const auto stepping = static_cast<int64_t>(sequence_slots.size());
-  inputs.initial_state = Tensor(DType::kF64, inputs.state_shape(stepping));
-  for (int64_t i = 0; i < stepping; ++i) {
-    copy_state(pool, sequence_slots[static_cast<std::size_t>(i)], *inputs.initial_state, i, size);
-  }
+  inputs.initial_state = pool.initial_states();
   inputs.point();
   Evaluated values = run(reader, inputs);
-
-  // Slots that no index names keep what they hold, without error.
-  Tensor new_pool = reader.call().input("state").to(DType::kF64);
-  Tensor pool_bound(DType::kF64, pool_shape);
-  for (int64_t i = 0; i < stepping; ++i) {
-    const int64_t slot = sequence_slots[static_cast<std::size_t>(i)];
-    copy_state(values.final_state, i, new_pool, slot, size);
-    if (reader.wants_bounds()) {
-      copy_state(values.final_state_bound, i, pool_bound, slot, size);
-    }
-  }
   OpResult result;
+  keep_pool(reader, pool, values, result);
   keep(reader, "output", std::move(values.output), std::move(values.output_bound), result);
-  keep(reader, "state", std::move(new_pool), std::move(pool_bound), result);
   return result;
 }
 

@@ -99,6 +99,41 @@ TEST(Evaluate, UpdatesStepTheNamedSlotsAndLeaveTheOthers) {
   EXPECT_TRUE(at::equal(to_aten(conv.outputs.at("conv_state"))[1], to_aten(conv_pool)[1]));
 }
 
+TEST(Evaluate, WholeSequencesFindAndLeaveTheirStatesInAPool) {
+  for (const Op op : {Op::kRecurrentGatedDeltaRule, Op::kChunkGatedDeltaRule}) {
+    OpCall apart = delta_call(Direction::kForward);
+    apart.op = op;
+    Tensor zeros_first = normal("initial", {2, 2, 4, 3});
+    for (int64_t i = 0; i < 24; ++i) zeros_first.set(i, 0.0);
+    apart.inputs["initial_state"] = zeros_first;
+    const OpResult expected = evaluated(apart);
+
+    OpCall call = apart;
+    call.inputs.erase("initial_state");
+    call.outputs.erase("final_state");
+    Tensor pool = normal("pool", {3, 2, 4, 3});
+    for (int64_t i = 0; i < 24; ++i) pool.set(24 + i, zeros_first.at(24 + i));
+    pool.set(0, std::numeric_limits<double>::quiet_NaN());  // A slot that no sequence has.
+    call.inputs["state"] = pool;
+    call.inputs["state_indices"] = Tensor::from_ints(DType::kI32, {2}, std::vector<int64_t>{-1, 1});
+    call.outputs["state"] = {DType::kF32, {3, 2, 4, 3}, {}};
+    const OpResult got = evaluated(call);
+    for (int64_t i = 0; i < expected.outputs.at("output").numel(); ++i) {
+      EXPECT_EQ(got.outputs.at("output").at(i), expected.outputs.at("output").at(i));
+    }
+    for (int64_t i = 0; i < 24; ++i) {
+      EXPECT_EQ(got.outputs.at("state").at(24 + i), expected.outputs.at("final_state").at(24 + i));
+      EXPECT_EQ(got.float32_bounds.at("state").at(24 + i),
+                expected.float32_bounds.at("final_state").at(24 + i));
+      EXPECT_EQ(got.outputs.at("state").at(48 + i), pool.at(48 + i));
+      EXPECT_EQ(got.float32_bounds.at("state").at(48 + i), 0.0);
+    }
+    call.inputs["initial_state"] = zeros_first;
+    EXPECT_NE(refusal(call).find("expected either 'state' or 'initial_state' and 'final_state'"),
+              std::string::npos);
+  }
+}
+
 TEST(Evaluate, RefusesWhatContradictsTheOpByName) {
   OpCall call = delta_call(Direction::kForward);
   call.inputs["v"].set(7, std::numeric_limits<double>::quiet_NaN());

@@ -1,5 +1,7 @@
 #include "harness/candidate/capability.h"
 
+#include "harness/core/case_spec.h"
+
 #include <algorithm>
 #include <iterator>
 
@@ -69,6 +71,9 @@ std::string beyond_limits(const CapabilityLimits& limits, const OpCall& call) {
   }
   if (!limits.initial_state && call.has("initial_state")) {
     return "initial states are not declared";
+  }
+  if (!limits.state_pool && call.has("state") && takes_state_pool(call.op, call.direction)) {
+    return "state pools are not declared";
   }
   if (const int64_t n = first_empty(call); !limits.empty_sequences && n >= 0) {
     return "empty sequences are not declared: sequence " + number(n) + " has no token";

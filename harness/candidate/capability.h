@@ -14,7 +14,8 @@ struct CapabilityLimits {
   bool grouped_heads = true;    ///< Hv > Hk.
   bool empty_sequences = true;  ///< Sequences without a token.
   bool initial_state = true;
-  bool packed = true;                  ///< cu_seqlens or seq_idx.
+  bool state_pool = false;  ///< Delta rule of whole sequences on a pool: it must be named.
+  bool packed = true;       ///< cu_seqlens or seq_idx.
   std::vector<int64_t> head_k_dims{};  ///< Accepted K; empty: any.
   std::vector<int64_t> head_v_dims{};  ///< Accepted V; empty: any.
   int64_t max_head_k_dim = 0;          ///< Largest K; 0: any.

@@ -38,6 +38,12 @@ TEST(CapabilityLimits, NamesWhatLiesBeyond) {
   OpCall carried = grouped;
   carried.inputs["initial_state"] = Tensor(DType::kF32, {2, 2, 16, 8});
   EXPECT_EQ(beyond_limits({.initial_state = false}, carried), "initial states are not declared");
+  OpCall pooled = grouped;
+  pooled.inputs["state"] = Tensor(DType::kF32, {3, 2, 16, 8});
+  EXPECT_EQ(beyond_limits({}, pooled), "state pools are not declared");
+  EXPECT_EQ(beyond_limits({.state_pool = true}, pooled), "");
+  pooled.op = Op::kRecurrentGatedDeltaRuleUpdate;
+  EXPECT_EQ(beyond_limits({}, pooled), "");
 }
 
 TEST(Capability, DtypesAreDeclaredToo) {

@@ -83,6 +83,7 @@ Status read_limits(const JsonObject& object, CapabilityLimits& limits) {
   PACKPROOF_CHECK_OK(read_optional(object, "grouped_heads", limits.grouped_heads));
   PACKPROOF_CHECK_OK(read_optional(object, "empty_sequences", limits.empty_sequences));
   PACKPROOF_CHECK_OK(read_optional(object, "initial_state", limits.initial_state));
+  PACKPROOF_CHECK_OK(read_optional(object, "state_pool", limits.state_pool));
   PACKPROOF_CHECK_OK(read_optional(object, "packed", limits.packed));
   PACKPROOF_CHECK_OK(read_optional(object, "head_k_dims", limits.head_k_dims));
   PACKPROOF_CHECK_OK(read_optional(object, "head_v_dims", limits.head_v_dims));

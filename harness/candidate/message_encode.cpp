@@ -55,10 +55,15 @@ Json attributes_json(const OpAttributes& attributes) {
 }
 
 Json limits_json(const CapabilityLimits& limits) {
-  return {{"grouped_heads", limits.grouped_heads},   {"empty_sequences", limits.empty_sequences},
-          {"initial_state", limits.initial_state},   {"packed", limits.packed},
-          {"head_k_dims", limits.head_k_dims},       {"head_v_dims", limits.head_v_dims},
-          {"max_head_k_dim", limits.max_head_k_dim}, {"max_head_v_dim", limits.max_head_v_dim}};
+  return {{"grouped_heads", limits.grouped_heads},
+          {"empty_sequences", limits.empty_sequences},
+          {"initial_state", limits.initial_state},
+          {"state_pool", limits.state_pool},
+          {"packed", limits.packed},
+          {"head_k_dims", limits.head_k_dims},
+          {"head_v_dims", limits.head_v_dims},
+          {"max_head_k_dim", limits.max_head_k_dim},
+          {"max_head_v_dim", limits.max_head_v_dim}};
 }
 
 }  // namespace

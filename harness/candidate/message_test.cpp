@@ -172,6 +172,7 @@ TEST(Message, HelloRoundTrip) {
   sent.capabilities[0].limits = {.grouped_heads = false,
                                  .empty_sequences = false,
                                  .initial_state = false,
+                                 .state_pool = true,
                                  .packed = false,
                                  .head_k_dims = {64, 128},
                                  .head_v_dims = {32},

@@ -35,9 +35,9 @@ constexpr std::array kGates{Choice<GateRegime>{"default_init", GateRegime::kDefa
                             Choice<GateRegime>{"all_zero", GateRegime::kAllZero},
                             Choice<GateRegime>{"strong", GateRegime::kStrong},
                             Choice<GateRegime>{"spike", GateRegime::kSpike}};
-constexpr std::array kStates{Choice<StateInit>{"none", StateInit::kNone},
-                             Choice<StateInit>{"zero", StateInit::kZero},
-                             Choice<StateInit>{"random", StateInit::kRandom}};
+constexpr std::array kStates{
+    Choice<StateInit>{"none", StateInit::kNone}, Choice<StateInit>{"zero", StateInit::kZero},
+    Choice<StateInit>{"random", StateInit::kRandom}, Choice<StateInit>{"pool", StateInit::kPool}};
 constexpr std::array kStrides{Choice<StrideKind>{"contiguous", StrideKind::kContiguous},
                               Choice<StrideKind>{"fused", StrideKind::kFused},
                               Choice<StrideKind>{"unaligned", StrideKind::kUnaligned}};
@@ -122,6 +122,11 @@ bool has_states(const CaseSpec& spec) {
          !(has_metadata(spec) && spec.metadata == Metadata::kSeqIdx);
 }
 
+/// A pool receives the final states, asked or not.
+bool has_final_state(const CaseSpec& spec) {
+  return has_states(spec) && spec.initial_state != StateInit::kPool;
+}
+
 bool has_cu_seqlens(const CaseSpec& spec) {
   return is_packed(spec) && !(has_metadata(spec) && spec.metadata == Metadata::kSeqIdx);
 }
@@ -181,7 +186,7 @@ constexpr std::array kFields{
     named<&CaseSpec::gate_in_kernel, kSwitch>("gate_in_kernel", is_delta_rule),
     named<&CaseSpec::qk_l2norm, kSwitch>("l2norm", is_delta_rule),
     named<&CaseSpec::initial_state, kStates>("h0", has_states),
-    named<&CaseSpec::final_state, kSwitch>("ht", has_states),
+    named<&CaseSpec::final_state, kSwitch>("ht", has_final_state),
     named<&CaseSpec::stride, kStrides>("stride", always),
     CaseField{"variant", false, always, [](const CaseSpec& spec) { return spec.variant; },
               parse_variant},

@@ -57,7 +57,9 @@ Status validate_used(const CaseSpec& spec) {
     return usage_error(std::string(field.name) +
                        ": expected no such field with op=" + std::string(name_of(spec.op)) +
                        " layout=" + std::string(name_of(spec.layout)) +
-                       " meta=" + std::string(name_of(spec.metadata)) + ", found " + value);
+                       " meta=" + std::string(name_of(spec.metadata)) +
+                       (spec.initial_state == StateInit::kPool ? " h0=pool" : "") + ", found " +
+                       value);
   }
   return {};
 }
@@ -107,6 +109,11 @@ bool is_update(Op op) {
   return op == Op::kCausalConv1dUpdate || op == Op::kRecurrentGatedDeltaRuleUpdate;
 }
 
+bool takes_state_pool(Op op, Direction direction) {
+  return (op == Op::kRecurrentGatedDeltaRule || op == Op::kChunkGatedDeltaRule) &&
+         direction == Direction::kForward;
+}
+
 bool is_packed_op(Op op) {
   return op == Op::kCausalConv1d || op == Op::kRecurrentGatedDeltaRule ||
          op == Op::kChunkGatedDeltaRule || op == Op::kVarlenAttention;
@@ -136,6 +143,11 @@ Status validate(const CaseSpec& spec) {
   if (spec.op == Op::kRope && spec.head_k_dim % 2 != 0) {
     return usage_error("k: expected an even head size with op=rope, found " +
                        std::to_string(spec.head_k_dim));
+  }
+  if (spec.initial_state == StateInit::kPool && !takes_state_pool(spec.op, spec.direction)) {
+    return usage_error(
+        "h0: expected a pool with a delta rule and dir=fwd alone, found pool with op=" +
+        std::string(name_of(spec.op)) + " dir=" + std::string(name_of(spec.direction)));
   }
   if (!is_name(spec.variant)) {
     return usage_error("variant: expected letters, digits, '_', '-' and '.', found '" +

@@ -31,7 +31,13 @@ enum class BatchLayout : uint8_t {
 /// Which boundaries a packed call receives.
 enum class Metadata : uint8_t { kCuSeqlens, kSeqIdx, kBoth };
 
-enum class StateInit : uint8_t { kNone, kZero, kRandom };
+/// Where the states of sequences begin.
+enum class StateInit : uint8_t {
+  kNone,
+  kZero,
+  kRandom,
+  kPool,  ///< Random ones in a pool, chosen by state_indices and replaced there (delta rule, forward).
+};
 
 /// Memory layout of the token tensors.
 enum class StrideKind : uint8_t {
@@ -98,6 +104,9 @@ bool is_update(Op op);
 
 /// True for ops whose rows know their sequence: packed, padded, with slack and metadata.
 bool is_packed_op(Op op);
+
+/// True for ops and directions that may find the states of whole sequences in a pool.
+bool takes_state_pool(Op op, Direction direction);
 
 /// Refuses values that no op accepts (negative lengths, Hv not a multiple of Hk, ...) and fields
 /// that the op does not use but that differ from their default. The sentence names the field as

@@ -96,6 +96,19 @@ TEST(CaseText, RefusesFieldsTheOpDoesNotUse) {
             std::string::npos);
 }
 
+TEST(CaseText, StatesInAPoolBelongToWholeSequencesOfTheDeltaRule) {
+  const std::string line = "op=chunk_gated_delta_rule dtype=bf16 lens=3,0 h0=pool seed=3";
+  EXPECT_EQ(to_text(parsed(line)), line);
+  EXPECT_EQ(error_of("op=chunk_gated_delta_rule h0=pool ht=0"),
+            "ht: expected no such field with op=chunk_gated_delta_rule layout=packed "
+            "meta=cu_seqlens h0=pool, found 0");
+  EXPECT_EQ(error_of("op=chunk_gated_delta_rule dir=bwd h0=pool"),
+            "h0: expected a pool with a delta rule and dir=fwd alone, found pool with "
+            "op=chunk_gated_delta_rule dir=bwd");
+  EXPECT_NE(error_of("op=causal_conv1d h0=pool").find("found pool with op=causal_conv1d dir=fwd"),
+            std::string::npos);
+}
+
 TEST(CaseText, RefusesCombinationsThatNoOpAccepts) {
   EXPECT_EQ(error_of("op=recurrent_gated_delta_rule hk=2 hv=3"),
             "hv: expected a multiple of hk=2, found 3");

@@ -58,7 +58,8 @@ constexpr std::array kCausalConv1dUpdateForward{
     out("conv_state", kPool),
 };
 
-// g, or the three tensors it is made from: which of them stand is the case's `gate_in_kernel`.
+// g, or the three tensors it is made from: which of them stand is the case's `gate_in_kernel`. States
+// of sequences, or a pool of them: the case's `h0`.
 constexpr std::array kGatedDeltaRuleForward{
     in("q", kToken),
     in("k", kToken),
@@ -69,9 +70,12 @@ constexpr std::array kGatedDeltaRuleForward{
     in("dt_bias", kShared, kOptional | kFloat32),
     in("beta", kToken),
     in("initial_state", kSequence, kOptional | kFloat32),
+    in("state", kPool, kOptional | kFloat32),
+    in("state_indices", kMetadata, kOptional),
     in("cu_seqlens", kMetadata, kOptional),
     out("output", kToken),
     out("final_state", kSequence, kOptional | kFloat32),
+    out("state", kPool, kOptional | kFloat32),
 };
 
 constexpr std::array kGatedDeltaRuleBackward{

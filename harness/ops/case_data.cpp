@@ -11,6 +11,8 @@
 namespace packproof {
 namespace {
 
+constexpr int64_t kUnusedSlots = 2;  // Of a pool that whole sequences find their states in.
+
 /// Builds the tensors of one case. Every tensor's data depend on the seed, its name and its place
 /// in its own sequence.
 class CaseBuilder {
@@ -98,12 +100,14 @@ class CaseBuilder {
   /// Initial states and the final states asked for (prefill), or the pool and its indices.
   void states(const char* pool, DType dtype, std::vector<int64_t> inner) {
     const int64_t count = packing_.num_seqs();
-    const int64_t slots = geometry_ == Geometry::kSlots ? count + spec_.slack : count;
+    const bool in_pool = geometry_ == Geometry::kSlots || spec_.initial_state == StateInit::kPool;
+    const int64_t unused = geometry_ == Geometry::kSlots ? spec_.slack : kUnusedSlots;
+    const int64_t slots = in_pool ? count + unused : count;
     std::vector<int64_t> shape{slots};
     shape.insert(shape.end(), inner.begin(), inner.end());
     std::vector<int64_t> ordinals(static_cast<std::size_t>(slots));
     std::iota(ordinals.begin(), ordinals.end(), 0);
-    if (geometry_ == Geometry::kSlots) {
+    if (in_pool) {
       built_.call.inputs["state_indices"] = slot_indices(slots, ordinals);
       built_.call.inputs[pool] =
           fill_sequences(FillRecipe::normal(0.5), {spec_.seed, pool, dtype, shape}, ordinals);
@@ -138,10 +142,15 @@ class CaseBuilder {
       ordinals[static_cast<std::size_t>(free[static_cast<std::size_t>(s)])] = s;
     }
     for (int64_t n = 0; n < count; ++n) {
-      const bool skipped = packing_.length(n) == 0;
-      indices[static_cast<std::size_t>(n)] = skipped ? -1 : free[static_cast<std::size_t>(n)];
+      indices[static_cast<std::size_t>(n)] = has_slot(n) ? free[static_cast<std::size_t>(n)] : -1;
     }
     return Tensor::from_ints(DType::kI32, {count}, indices);
+  }
+
+  /// A step without a token has none. Of whole sequences every third one, in a quarter of the seeds.
+  bool has_slot(int64_t n) const {
+    if (geometry_ == Geometry::kSlots) return packing_.length(n) > 0;
+    return spec_.seed % 4 != 3 || n % 3 != 1;
   }
 
   void convolution() {

@@ -98,6 +98,26 @@ TEST(Realise, SlotsOfSkippedSequencesAreUntouched) {
   EXPECT_EQ(untouched, 3);
 }
 
+TEST(Realise, WholeSequencesFindTheirStatesInAPool) {
+  const PackedCall packed =
+      build("op=chunk_gated_delta_rule dtype=bf16 lens=2,3,0,1 h0=pool seed=4");
+  const Tensor& indices = packed.call.input("state_indices");
+  const RowMap rows = realise(packed).rows.at("state");
+  ASSERT_EQ(rows.size(), 6u);
+  for (int64_t n = 0; n < 4; ++n) {
+    EXPECT_EQ(rows[static_cast<std::size_t>(indices.int_at(n))].sequence, n);
+  }
+  EXPECT_FALSE(packed.call.has("initial_state"));
+  EXPECT_FALSE(packed.call.outputs.contains("final_state"));
+
+  // Every fourth seed leaves sequences without a slot, tokens or not.
+  const PackedCall some =
+      build("op=chunk_gated_delta_rule dtype=bf16 lens=2,3,0,1,1 h0=pool seed=7");
+  EXPECT_EQ(some.call.input("state_indices").int_at(1), -1);
+  EXPECT_EQ(some.call.input("state_indices").int_at(4), -1);
+  EXPECT_EQ(realise(some).rows.at("output")[2].kind, RowKind::kToken);
+}
+
 TEST(Disturb, ChangesOneSequenceOnly) {
   const PackedCall packed =
       build("op=recurrent_gated_delta_rule dtype=bf16 lens=2,3,1 h0=random seed=8");

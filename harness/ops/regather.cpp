@@ -57,7 +57,7 @@ void regather_tokens(OpCall& call, Geometry geometry, int64_t batch,
   }
   const std::vector<int64_t> leading =
       leading_shape(geometry, batch, static_cast<int64_t>(from.size()));
-  const bool carried = call.has("initial_state") || call.has("d_final_state");
+  const bool carried = call.has("initial_state") || call.has("state") || call.has("d_final_state");
   for (const TensorSchema& schema : schema_of(call.op, call.direction)) {
     const std::string name(schema.name);
     if (schema.role != TensorRole::kToken && name != "position_ids") continue;

@@ -10,7 +10,8 @@ namespace {
 int64_t heads_of(const OpCall& call, const std::string& name, const Tensor& output) {
   const TensorSchema* schema = find_schema(call.op, call.direction, name, true);
   if (schema->role == TensorRole::kToken && output.rank() >= 3) return output.dim(2);
-  if (schema->role == TensorRole::kSequence && output.rank() >= 2) return output.dim(1);
+  const bool states = schema->role == TensorRole::kSequence || schema->role == TensorRole::kPool;
+  if (states && output.rank() >= 2) return output.dim(1);
   return 1;
 }
 

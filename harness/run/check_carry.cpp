@@ -23,6 +23,16 @@ std::vector<int64_t> cut_points(const Packing& packing, uint64_t seed) {
   return cuts;
 }
 
+/// Where a call over whole sequences leaves their states.
+std::string final_states_of(const OpCall& call) {
+  return call.has("state") ? "state" : "final_state";
+}
+
+/// Slot of sequence n in those states.
+int64_t slot_in(const OpCall& call, int64_t n) {
+  return call.has("state_indices") ? call.input("state_indices").int_at(n) : n;
+}
+
 /// The single-token call that continues `last` (one token per sequence) from `states`.
 OpCall update_call(const PackedCall& last, const Tensor& states, const Packing& whole) {
   const bool conv = last.call.op == Op::kCausalConv1d;
@@ -34,12 +44,13 @@ OpCall update_call(const PackedCall& last, const Tensor& states, const Packing& 
   int64_t row = 0;
   std::vector<int64_t> rows;
   for (int64_t n = 0; n < count; ++n) {
-    slots.push_back(whole.length(n) > 0 ? n : -1);
+    slots.push_back(whole.length(n) > 0 ? slot_in(last.call, n) : -1);
     rows.push_back(whole.length(n) > 0 ? row++ : 0);
   }
   for (const TensorSchema& schema : schema_of(update.op, update.direction)) {
     const std::string name(schema.name);
-    if (schema.output || !last.call.has(name)) continue;
+    const bool pool = schema.role == TensorRole::kPool || schema.role == TensorRole::kMetadata;
+    if (schema.output || pool || !last.call.has(name)) continue;
     const Tensor& tensor = last.call.input(name);
     if (schema.role == TensorRole::kShared) {
       update.inputs[name] = tensor;
@@ -88,7 +99,8 @@ CheckResult check_cut_and_carry(const CaseContext& context) {
     return result;
   }
   PackedCall rest = cut_sequences(packed, cuts, lengths);
-  rest.call.inputs["initial_state"] = first_run.outputs.at("final_state");
+  const std::string states = final_states_of(packed.call);
+  rest.call.inputs[states == "state" ? "state" : "initial_state"] = first_run.outputs.at(states);
   pairs.shift = cuts;
   pairs.states = context.packed.spec.layout == BatchLayout::kPacked;
   run_and_demand(context, realise(rest), pairs, Strength::kBounded, "after the cut", result);
@@ -111,23 +123,27 @@ CheckResult check_decode(const CaseContext& context) {
   const Realised prefill = realise(cut_sequences(packed, zero, all_but_one));
   const CallResult prefilled = context.candidate.call(prefill.call, context.options);
   if (prefilled.status != CallStatus::kOk) return result_of_failed_call("decode", prefilled);
+  const std::string states = final_states_of(packed.call);
   const OpCall update = update_call(cut_sequences(packed, all_but_one, lengths),
-                                    prefilled.outputs.at("final_state"), packing);
+                                    prefilled.outputs.at(states), packing);
   const CallResult decoded = context.candidate.call(update, context.options);
   if (decoded.status != CallStatus::kOk) return result_of_failed_call("decode", decoded);
 
+  const std::string pool = packed.call.op == Op::kCausalConv1d ? "conv_state" : "state";
   Realised step{update, {}};
   RowMap& rows = step.rows["output"];
-  RowMap& states = step.rows["final_state"];
+  RowMap& slots = step.rows[states];
+  slots.assign(static_cast<std::size_t>(update.outputs.at(pool).shape[0]),
+               {RowKind::kUntouched, -1, -1, Region::kFinalState});
   for (int64_t n = 0; n < packing.num_seqs(); ++n) {
     const bool skipped = packing.length(n) == 0;
     rows.push_back({skipped ? RowKind::kZero : RowKind::kToken, skipped ? -1 : n,
                     packing.length(n) - 1, Region::kTail});
-    states.push_back({RowKind::kState, n, -1, Region::kFinalState});
+    slots[static_cast<std::size_t>(slot_in(packed.call, n))] = {RowKind::kState, n, -1,
+                                                                Region::kFinalState};
   }
   CallResult renamed = decoded;
-  const bool conv = packed.call.op == Op::kCausalConv1d;
-  renamed.outputs["final_state"] = decoded.outputs.at(conv ? "conv_state" : "state");
+  renamed.outputs[states] = decoded.outputs.at(pool);
   PairOptions pairs = every_sequence(packing.num_seqs());
   pairs.states = context.packed.spec.layout == BatchLayout::kPacked;
   demand_same_rows(context, step, renamed, pairs, Strength::kBounded, "by prefill and one update",

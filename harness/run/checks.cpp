@@ -13,7 +13,19 @@ std::optional<std::string> needs_undeclared(const CaseContext& context) {
 }
 
 bool has_initial_state(const CaseContext& context) {
-  return context.packed.call.has("initial_state");
+  const OpCall& call = context.packed.call;
+  return call.has("initial_state") ||
+         (call.has("state") && takes_state_pool(call.op, call.direction));
+}
+
+/// Some sequence of the call has its state in no slot of the pool.
+bool lacks_slots(const OpCall& call) {
+  if (!call.has("state_indices")) return false;
+  const Tensor& indices = call.input("state_indices");
+  for (int64_t n = 0; n < indices.numel(); ++n) {
+    if (indices.int_at(n) < 0) return true;
+  }
+  return false;
 }
 
 std::optional<std::string> needs_several_sequences(const CaseContext& context) {
@@ -58,7 +70,11 @@ std::optional<std::string> needs_left_paddable(const CaseContext& context) {
 
 std::optional<std::string> needs_carried_state(const CaseContext& context) {
   if (geometry_of(context.packed.call.op) != Geometry::kTokens) return "the op carries no state";
-  if (!context.packed.call.outputs.contains("final_state")) return "no final state is asked for";
+  const OpCall& call = context.packed.call;
+  if (!call.outputs.contains("final_state") && !call.outputs.contains("state")) {
+    return "no final state is asked for";
+  }
+  if (lacks_slots(call)) return "a sequence without a slot carries no state";
   if (context.packed.packing.max_seqlen() < 2) return "no sequence is long enough to cut";
   return std::nullopt;
 }

@@ -60,11 +60,12 @@ std::vector<Target> targets_of(const PlanOptions& options) {
 
 /// Cases of dtypes that the candidate does not declare would be refused and leave their cell without a
 /// verdict: they get one that it declares.
-void choose_declared_dtypes(const Capability& capability, std::vector<CaseSpec>& cases) {
+void keep_to_declared(const Capability& capability, std::vector<CaseSpec>& cases) {
   for (CaseSpec& spec : cases) {
     if (std::ranges::find(capability.dtypes, spec.dtype) == capability.dtypes.end()) {
       spec.dtype = capability.case_dtype(spec.seed);
     }
+    keep_to_declared_states(capability, spec);
   }
 }
 
@@ -86,7 +87,7 @@ Status add_cells(Op op, Direction direction, const Capability* capability, const
       // Execution on the host costs microseconds per token and head: cells stay cheap.
       request.max_work = int64_t{1} << 21;
       std::vector<CaseSpec> cases = draw_cases(request);
-      if (capability != nullptr) choose_declared_dtypes(*capability, cases);
+      if (capability != nullptr) keep_to_declared(*capability, cases);
       Cell cell{op, direction, layout, gate, static_cast<int64_t>(cases.size())};
       if (cases.empty()) {
         return Error{Code::kNothingRan, "no case could be drawn for the cell " + cell_text(cell)};
@@ -99,6 +100,12 @@ Status add_cells(Op op, Direction direction, const Capability* capability, const
 }
 
 }  // namespace
+
+void keep_to_declared_states(const Capability& capability, CaseSpec& spec) {
+  if (spec.initial_state == StateInit::kPool && !capability.limits.state_pool) {
+    spec.initial_state = StateInit::kRandom;
+  }
+}
 
 std::span<const Op> suite_ops() { return kSuiteOps; }
 

@@ -1,6 +1,8 @@
 #include "harness/run/random_plan.h"
 
+#include "harness/core/case_field.h"
 #include "harness/core/case_text.h"
+#include "harness/run/plan.h"
 #include "property_tests/generators/case_source.h"
 
 #include <map>
@@ -31,9 +33,18 @@ std::map<std::string, std::string> words_of(const std::string& line) {
   return words;
 }
 
+/// The case with some fields fixed; drawn ones that these leave without a use give way.
 Result<CaseSpec> with_fields(const CaseSpec& spec,
                              const std::map<std::string, std::string>& fixed) {
   std::map<std::string, std::string> words = words_of(to_text(spec));
+  CaseSpec changed = spec;
+  for (const CaseField& field : case_fields()) {
+    const auto value = fixed.find(std::string(field.name));
+    if (value != fixed.end()) (void)field.parse(value->second, changed);  // Wrong ones: below.
+  }
+  for (const CaseField& field : case_fields()) {
+    if (!field.used(changed)) words.erase(std::string(field.name));
+  }
   for (const auto& [name, value] : fixed) words[name] = value;
   std::string line;
   for (const auto& [name, value] : words) line += name + "=" + value + " ";
@@ -65,6 +76,11 @@ Status add_cases(const RandomPlanOptions& options, const Capability& capability,
       // Shifted after every round of the gates, or even gates would never meet odd dtypes.
       spec.dtype = capability.case_dtype(static_cast<uint64_t>(made) +
                                          static_cast<uint64_t>(made) / gates.size());
+      keep_to_declared_states(capability, spec);
+      // A fixed `ht` asks for final states of their own.
+      if (spec.initial_state == StateInit::kPool && fixed.contains("ht")) {
+        spec.initial_state = StateInit::kRandom;
+      }
       PACKPROOF_TRY(CaseSpec chosen, with_fields(spec, fixed));
       cases.push_back(std::move(chosen));
       ++made;

@@ -2,6 +2,7 @@
 
 #include "harness/core/case_text.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -40,6 +41,25 @@ TEST(RandomPlan, CoversOfferedDirectionsDtypesAndLayouts) {
   EXPECT_EQ(dtypes, (std::set<DType>{DType::kF32, DType::kF16}));
   EXPECT_EQ(combinations.size(), 2 * all_gate_regimes().size());
   EXPECT_GT(layouts.size(), 6u);
+}
+
+TEST(RandomPlan, DrawsPoolsOfStatesForWhoDeclaresThem) {
+  const auto pools = [](bool declared, const std::string& fixed) {
+    CandidateInfo info = info_with_chunked_rule();
+    info.capabilities[0].limits.state_pool = declared;
+    const auto plan = make_random_plan({.ops = {Op::kChunkGatedDeltaRule},
+                                        .directions = {Direction::kForward},
+                                        .count = 60,
+                                        .fixed = fixed},
+                                       info);
+    EXPECT_TRUE(plan.ok()) << plan.error().message;
+    return std::ranges::count_if(
+        *plan, [](const CaseSpec& spec) { return spec.initial_state == StateInit::kPool; });
+  };
+  EXPECT_GT(pools(true, ""), 4);
+  EXPECT_EQ(pools(false, ""), 0);
+  EXPECT_EQ(pools(true, "ht=0"), 0);
+  EXPECT_EQ(pools(false, "h0=pool"), 60);  // The user's word: a refusal then tells.
 }
 
 TEST(RandomPlan, FixedFieldsWinAndDirectionsNarrow) {

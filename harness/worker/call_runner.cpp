@@ -1,5 +1,6 @@
 #include "harness/worker/call_runner.h"
 
+#include "harness/core/case_spec.h"
 #include "harness/worker/abi_binding.h"
 #include "harness/worker/call_buffers.h"
 #include "harness/worker/float_mode.h"
@@ -144,6 +145,14 @@ CallResult run_call(const KernelLibrary& library, Device& device, const CallRequ
     turns.push_back(std::move(*turn));
   }
   const void* args = turns.front().arguments.get();
+  // A library that does not know the fields would start from zeros and keep nothing.
+  if (takes_state_pool(call.op, call.direction) && call.has("state") &&
+      !library.has_state_pools()) {
+    return refusal(CallStatus::kNotSupported,
+                   "expected PACKPROOF_FEATURE_STATE_POOL among the library's features for a call "
+                   "with state, found features " +
+                       std::to_string(library.table().features));
+  }
 
   FloatMode mode;
   CallResult result;

@@ -1,5 +1,6 @@
 #include "harness/worker/kernel_library.h"
 
+#include "harness/core/case_spec.h"
 #include "harness/core/sha256.h"
 #include "harness/worker/float_mode.h"
 
@@ -166,6 +167,10 @@ KernelLibrary::Selection KernelLibrary::select(Op op, Direction direction, std::
   return {nullptr, reasons};
 }
 
+bool KernelLibrary::has_state_pools() const {
+  return (table_->features & PACKPROOF_FEATURE_STATE_POOL) != 0;
+}
+
 CandidateInfo KernelLibrary::info() const {
   CandidateInfo info;
   info.name = table_->name;
@@ -185,6 +190,7 @@ CandidateInfo KernelLibrary::info() const {
     });
     if (known == info.capabilities.end()) {
       known = info.capabilities.insert(known, {op_of(*row), direction_of(*row), {}, {}});
+      known->limits.state_pool = takes_state_pool(known->op, known->direction) && has_state_pools();
     }
     known->variants.emplace_back(row->variant);
     for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16}) {

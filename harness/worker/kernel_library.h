@@ -35,6 +35,9 @@ class KernelLibrary {
 
   bool on_cuda() const { return table_->device == PACKPROOF_DEVICE_CUDA; }
 
+  /// Its delta rules know the pool of states that a call over whole sequences may have.
+  bool has_state_pools() const;
+
   /// Loading left the floating-point control word changed (it was put back).
   bool changed_float_mode() const { return changed_float_mode_; }
 

@@ -69,6 +69,19 @@ TEST(KernelLibrary, SelectsTheFirstRowThatTakesTheCall) {
   EXPECT_EQ(select(Op::kCausalConv1d, "exits").refusal, "exits: only f32 is supported");
 }
 
+TEST(KernelLibrary, SaysWhetherItKnowsPoolsOfStates) {
+  const KernelLibrary plain = loaded("plain");
+  EXPECT_TRUE(plain.has_state_pools());
+  const CandidateInfo info = plain.info();
+  const auto takes_pools = [&](Op op, Direction direction) {
+    return info.find(op, direction)->limits.state_pool;
+  };
+  EXPECT_TRUE(takes_pools(Op::kChunkGatedDeltaRule, Direction::kForward));
+  EXPECT_FALSE(takes_pools(Op::kChunkGatedDeltaRule, Direction::kBackward));
+  EXPECT_FALSE(takes_pools(Op::kCausalConv1d, Direction::kForward));
+  EXPECT_FALSE(loaded("vendor_example").has_state_pools());
+}
+
 TEST(KernelLibrary, RefusesMalformedTables) {
   EXPECT_EQ(refusal_of("no_symbol"),
             "expected the exported symbol packproof_kernel_library, found none");

@@ -250,6 +250,19 @@ TEST(Worker, ALibraryThatLiesReturnsItsZeros) {
   EXPECT_EQ(result.outputs.at("output").at(5), 0.0);
 }
 
+TEST(Worker, ALibraryThatKnowsNoPoolsOfStatesGetsNone) {
+  const std::unique_ptr<ProcessCandidate> candidate = worker_of("lies");
+  OpCall call;
+  call.op = Op::kChunkGatedDeltaRule;
+  call.inputs["state"] = Tensor(DType::kF32, {1, 1, 4, 4});
+  call.outputs["state"] = {DType::kF32, {1, 1, 4, 4}, {}};
+  const CallResult result = candidate->call(call, {});
+  EXPECT_EQ(result.status, CallStatus::kNotSupported);
+  EXPECT_EQ(result.message,
+            "expected PACKPROOF_FEATURE_STATE_POOL among the library's features for a call with "
+            "state, found features 0");
+}
+
 TEST(Worker, RefusesToServeWhatIsNoLibrary) {
   for (const char* library :
        {"null_table", "wrong_version", "null_launch", "no_symbol", "missing"}) {

@@ -131,6 +131,16 @@ void limit_work(CaseSpec& spec, int64_t max_work) {
   }
 }
 
+/// A third of the states stand in a pool where the op takes one. The seed decides, so that no other
+/// draw depends on it.
+void move_states_to_pool(CaseSpec& spec) {
+  if (spec.initial_state != StateInit::kRandom || !takes_state_pool(spec.op, spec.direction))
+    return;
+  if (spec.seed % 3 != 0) return;
+  spec.initial_state = StateInit::kPool;
+  spec.final_state = true;
+}
+
 CaseSpec draw_case(const CaseDomain& domain) {
   CaseSpec spec;
   spec.op = domain.op;
@@ -158,6 +168,7 @@ CaseSpec draw_case(const CaseDomain& domain) {
   spec.stride = draw_one_of<StrideKind>({StrideKind::kContiguous, StrideKind::kContiguous,
                                          StrideKind::kFused, StrideKind::kUnaligned});
   spec.seed = static_cast<uint64_t>(draw_between(0, 999999));
+  move_states_to_pool(spec);
   limit_work(spec, domain.max_work);
   return spec;
 }

@@ -129,6 +129,11 @@ std::vector<CaseSpec> plainer_options(const CaseSpec& spec) {
   plain<&CaseSpec::gate_in_kernel>(spec, candidates);
   plain<&CaseSpec::qk_l2norm>(spec, candidates);
   plain<&CaseSpec::initial_state>(spec, candidates);
+  if (spec.initial_state == StateInit::kPool) {
+    CaseSpec candidate = spec;
+    candidate.initial_state = StateInit::kRandom;
+    candidates.push_back(std::move(candidate));
+  }
   plain<&CaseSpec::final_state>(spec, candidates);
   plain<&CaseSpec::gate>(spec, candidates);
   plain<&CaseSpec::seed>(spec, candidates);

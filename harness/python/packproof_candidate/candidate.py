@@ -41,6 +41,7 @@ class Limits:
     grouped_heads: bool = True
     empty_sequences: bool = True
     initial_state: bool = True
+    state_pool: bool = False
     packed: bool = True
     head_k_dims: tuple[int, ...] = ()
     head_v_dims: tuple[int, ...] = ()
@@ -209,6 +210,8 @@ class Candidate:
             raise NotSupported(f"{self.name} offers no {call.op} {call.direction}")
         if call.dtype not in capability.dtypes:
             raise NotSupported(f"{call.op} {call.direction} takes {' and '.join(capability.dtypes)}, not {call.dtype}")
+        if "state" in call.inputs and not call.op.endswith("_update") and not capability.limits.state_pool:
+            raise NotSupported(f"{self.name} takes no pool of states in {call.op}")
         if call.variant not in ("", capability.variant):
             raise NotSupported(f"{self.name} has no variant {call.variant} of {call.op}")
         return capability

@@ -131,6 +131,20 @@ class Calls(unittest.TestCase):
         self.inputs["x"] = (np.zeros((1, 4, 2)), "f32")
         self.assertEqual(self.answer(variant="fast")[0]["status"], "not_supported")
 
+    def test_pools_of_states_reach_only_who_declares_them(self) -> None:
+        def rule(call: Call) -> dict:
+            return {"output": call.inputs["q"], "state": call.inputs["state"] + 1}
+
+        message = call_message("chunk_gated_delta_rule",
+                               {"q": (np.ones((1, 2)), "f32"), "state": (np.ones((3, 1)), "f32")},
+                               {"output": {"dtype": "f32", "shape": [1, 2]}, "state": {"dtype": "f32", "shape": [3, 1]}})
+        self.candidate.op("chunk_gated_delta_rule")(rule)
+        header = self.candidate.answer(*message)[0]
+        self.assertEqual((header["status"], header["message"]),
+                         ("not_supported", "toy takes no pool of states in chunk_gated_delta_rule"))
+        self.candidate.op("chunk_gated_delta_rule", limits=Limits(state_pool=True))(rule)
+        self.assertEqual(self.candidate.answer(*message)[0]["status"], "ok")
+
     def test_exceptions_and_wrong_shapes_fail_the_call(self) -> None:
         self.candidate.op("causal_conv1d")(lambda call: {"output": np.zeros((2, 2))})
         header = self.answer()[0]
