@@ -85,7 +85,11 @@ std::string verify_table(const std::vector<VerifiedFile>& files) {
   for (const VerifiedFile& file : files) {
     ++counts[file.result.outcome];
     text += name_of(file.result.outcome);
-    text.append("  ").append(file.path.string()).append(": ").append(file.result.detail);
+    text += "  ";
+    // The sentence about a damaged file names it already.
+    const std::string path = file.path.string();
+    if (file.result.detail.find(path) == std::string::npos) text.append(path).append(": ");
+    text += file.result.detail;
     if (file.result.budget_used > 0.0)
       text.append(" (").append(budget_text(file.result.budget_used)).append(")");
     text += '\n';
