@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import sys
 from typing import Any
 
@@ -14,6 +15,7 @@ from .candidate import Candidate
 DTYPES = ("f32", "f16", "bf16")
 WIDTHS = (2, 3, 4)
 CHANNELS = 8  # Channel-last tensors have a multiple of these (csrc/causal_conv1d.cpp).
+ATOMICS = "gradients of weight and bias differ in bits from run to run (atomic sums; CAUSAL_CONV1D_DETERMINISTIC=1 chooses otherwise)"
 
 
 def _refuse(sentence: str) -> None:
@@ -32,14 +34,27 @@ def _check_width(call: Call) -> None:
         raise NotSupported(f"causal-conv1d takes widths 2 to 4, not {width}")
 
 
+def _channel_last(tensor: Any) -> Any:
+    """[B, T, C] as [B, C, T] with channels side by side. The package wants multiples of 8 as the other two strides, also of
+    axes of size 1, which torch's contiguous() leaves as they are."""
+    import torch
+
+    _, tokens, channels = tensor.shape
+    if tensor.stride() != (tokens * channels, channels, 1):
+        tensor = tensor.clone(memory_format=torch.contiguous_format)
+    return tensor.transpose(1, 2)
+
+
 def convolution(call: Call) -> dict[str, np.ndarray]:
-    """x [B, T, C] goes in channel-last, as a transposed projection would."""
+    """x [B, T, C] goes in channel-last, as a transposed projection would, and so does the output's gradient."""
     from .torch_ops import Gradients, needs_final_state, to_torch
 
     _check_width(call)
     channels = call.inputs["x"].shape[-1]
     if channels % CHANNELS != 0:
         raise NotSupported(f"causal-conv1d takes a multiple of {CHANNELS} channels, not {channels}")
+    if call.inputs["x"].size == 0:
+        raise NotSupported("causal-conv1d takes at least one token")  # It would launch no block: CUDA's invalid configuration.
     if "cu_seqlens" in call.inputs and "seq_idx" not in call.inputs:
         raise NotSupported("causal-conv1d takes seq_idx, not cu_seqlens")
     states = "initial_state" in call.inputs or needs_final_state(call)
@@ -54,8 +69,10 @@ def convolution(call: Call) -> dict[str, np.ndarray]:
     arguments: dict[str, Any] = {"bias": run.inputs["bias"], "activation": _activation(call),
                                  "seq_idx": to_torch(call, "seq_idx", "cuda"), "initial_states": initial,
                                  "return_final_states": needs_final_state(call)}
-    found = causal_conv1d_fn(run.inputs["x"].contiguous().transpose(1, 2), run.inputs["weight"], **arguments)
+    found = causal_conv1d_fn(_channel_last(run.inputs["x"]), run.inputs["weight"], **arguments)
     output, final = found if isinstance(found, tuple) else (found, None)
+    if output.requires_grad:
+        output.register_hook(lambda gradient: _channel_last(gradient.transpose(1, 2)))
     return run.results({"output": output.transpose(1, 2), "final_state": final})
 
 
@@ -67,8 +84,9 @@ def update(call: Call) -> dict[str, np.ndarray]:
 
     tensors = {name: to_torch(call, name, "cuda") for name in call.inputs}
     pool = tensors["conv_state"].clone()
-    output = causal_conv1d_update(tensors["x"].contiguous(), pool, tensors["weight"], tensors.get("bias"),
-                                  _activation(call), conv_state_indices=tensors.get("state_indices"))
+    bias, slots = (None if name not in tensors else tensors[name].contiguous() for name in ("bias", "state_indices"))
+    output = causal_conv1d_update(tensors["x"].contiguous(), pool, tensors["weight"], bias, _activation(call),
+                                  conv_state_indices=slots)
     return {"output": to_numpy(call, "output", output), "conv_state": to_numpy(call, "conv_state", pool)}
 
 
@@ -86,7 +104,8 @@ def main() -> None:
         _refuse("causal-conv1d is not installed: pip install causal-conv1d")
     from .torch_ops import refusing
 
-    candidate = Candidate("causal-conv1d", version, "cuda")
+    deterministic = os.environ.get("CAUSAL_CONV1D_DETERMINISTIC", "").startswith("1")
+    candidate = Candidate("causal-conv1d", version, "cuda", [] if deterministic else [ATOMICS])
     for direction in ("fwd", "bwd"):
         candidate.op("causal_conv1d", direction, dtypes=DTYPES)(refusing(convolution))
     candidate.op("causal_conv1d_update", dtypes=DTYPES)(refusing(update))

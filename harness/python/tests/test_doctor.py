@@ -49,8 +49,10 @@ class Doctor(unittest.TestCase):
             self.assertNotIn(text, urls({"transformers": first_good}))
 
     def test_causal_conv1d_as_it_was_read(self) -> None:
-        self.assertEqual(len(findings({"causal-conv1d": "1.6.1"})), 2)
-        self.assertEqual(findings({"causal-conv1d": "1.6.2"}), [])
+        for text, last, first_good in (("past its end", "1.6.2", "1.7.0"), ("gradients of padding", "1.7.0", "1.7.1"),
+                                       ("final states' gradient", "1.7.0", "1.7.1")):
+            self.assertIn(text, urls({"causal-conv1d": last}))
+            self.assertNotIn(text, urls({"causal-conv1d": first_good}))
 
     def test_what_depends_on_the_gpu(self) -> None:
         hopper = {GPU: "9.0", "fla-core": "0.6.1", "triton": "3.6.0"}
@@ -64,7 +66,7 @@ class Doctor(unittest.TestCase):
         self.assertNotIn("interpreter", urls(interpreter | {GPU: "9.0"}))
 
     def test_what_the_newest_transformers_refuses_is_said(self) -> None:
-        for kernels, said in (({}, True), ({"fla-core": "0.6.1", "causal-conv1d": "1.6.2"}, False)):
+        for kernels, said in (({}, True), ({"fla-core": "0.6.1", "causal-conv1d": "1.7.1"}, False)):
             out = io.StringIO()
             with mock.patch.object(doctor, "installed_versions", lambda: {"transformers": "5.23.0"} | kernels), \
                     contextlib.redirect_stdout(out):
