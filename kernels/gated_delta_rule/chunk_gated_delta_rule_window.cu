@@ -6,7 +6,7 @@
 // Neighbours  rows of another sequence meet in no sum: a 16 x 16 block belongs to one sequence, and
 //             blocks of two are skipped. Rows without a token are zeros.
 // Empty       a sequence without tokens copies its initial state (or zeros) to its final state.
-// Shared      WindowShared: 78,272 bytes for 128 keys.
+// Shared      WindowShared: 67,824 bytes for 128 keys.
 
 #include "kernels/common/block_shared.cuh"
 #include "kernels/common/launch.cuh"
@@ -101,17 +101,25 @@ __global__ void __launch_bounds__(kOperatorThreads) chunk_window(ChunkParams<T> 
       HeadColumns<T>{tokens.v, head, 0, tokens.head_v_dim, params.values_aligned});
   ptx::copy_async_commit();
   if (thread < kChunkRows) {
-    load_gate(tokens, shared.blocks, head, thread, shared.gates, shared.operators);
+    const RowGate gate =
+        load_gate(tokens, shared.blocks[thread / kBlockRows], thread % kBlockRows, head);
+    sum_gates(gate, thread, shared.gates);
   }
   ptx::copy_async_wait<1>();
   __syncthreads();  // q, k and gates stand
-  if (thread < kChunkRows) sum_gates(shared.blocks, thread, shared.gates);
+  if (thread < kChunkRows) {
+    const RowDecays decays = decays_of_row(shared.blocks, thread, shared.gates);
+    shared.operators.from_start[thread] = decays.from_start;
+    shared.operators.to_end[thread] = decays.to_end;
+    shared.operators.beta[thread] = shared.gates.beta[thread];
+  }
   if (tokens.qk_l2norm) l2_normalise_rows(shared.q, shared.k);
-  __syncthreads();  // gamma stands, and q and k are normalised
+  __syncthreads();  // decays stand, and q and k are normalised
   {
     KeyProducts products;
-    multiply_keys(shared.q, shared.k, shared.blocks, products);
-    apply_gates(shared.blocks, products, shared.gates, shared.coupling, shared.operators);
+    multiply_keys(shared.q, shared.k, shared.blocks, thread / 32, products);
+    apply_gates(shared.blocks, thread / 32, products, shared.gates, shared.coupling,
+                shared.operators);
   }
   __syncthreads();  // M is complete
   invert(shared.blocks, &shared.coupling, &shared.operators, 1);

@@ -7,96 +7,142 @@
 
 namespace packproof {
 
-// A = (I + M)^-1 of chunk_operators.cuh by forward substitution, A_i = e_i - sum_{p < i} M_ip A_p, a
-// block of 16 rows after the other: all threads subtract what the blocks before contribute, then one
-// thread a column solves within the block. Each element is one chain of fmaf with p ascending.
+// A = (I + M)^-1 of chunk_operators.cuh by blocks of 16 rows. The diagonal blocks of A are the
+// inverses of those of I + M, by forward substitution in float, one thread a column. Below them,
 //
-// In float, column c of A stands in row c of a TileCoupling, above the diagonal of blocks in `m`, on
-// it in `diagonal`: its rows lie side by side.
+//   A_rc = -A_rr sum_{c <= p < r} M_rp A_pc
+//
+// needs blocks of the same column c alone: one warp makes a column of blocks, transposed, so that a
+// result is the left factor of the next product as it stands. The factors are split into two bf16
+// numbers each, of whose four products the smallest is left out: 2^-16 of a term, where A itself is
+// rounded to 2^-9 or 2^-12.
 
-inline constexpr int kRowsOfThread = 4;
-
-/// Where the 16 rows of a block of rows stand, of one column of A.
-__device__ __forceinline__ float* inverse_at(TileCoupling& coupling, int column, int row_block) {
-  return column / kBlockRows == row_block ? coupling.diagonal[column]
-                                          : &coupling.m[column][kBlockRows * row_block];
-}
-
-/// x = -sum M_ip A_p over the row blocks before `row_block`, for a quarter of its rows and one column
-/// of each block of the same sequence. Threads 0 .. 63 of a head call it.
-__device__ __forceinline__ void subtract_earlier_blocks(const TileBlock* blocks,
-                                                        TileCoupling& coupling, int row_block,
-                                                        int thread_of_head) {
-  const int row = kBlockRows * row_block + thread_of_head / kBlockRows * kRowsOfThread;
-  for (int own = 0; own < row_block; ++own) {
-    if (row_block >= blocks[own].end_block) continue;
-    const int column = kBlockRows * own + thread_of_head % kBlockRows;
-    float x[kRowsOfThread] = {};
-#pragma unroll 1
-    for (int earlier = own; earlier < row_block; ++earlier) {
-      const float* a = inverse_at(coupling, column, earlier);
-#pragma unroll
-      for (int p = 0; p < kBlockRows; p += 4) {
-        const float4 four_a = *reinterpret_cast<const float4*>(&a[p]);
-#pragma unroll
-        for (int i = 0; i < kRowsOfThread; ++i) {
-          const float* m = &coupling.m[row + i][kBlockRows * earlier + p];
-          const float4 four = *reinterpret_cast<const float4*>(m);
-          x[i] = fmaf(-four.x, four_a.x, x[i]);
-          x[i] = fmaf(-four.y, four_a.y, x[i]);
-          x[i] = fmaf(-four.z, four_a.z, x[i]);
-          x[i] = fmaf(-four.w, four_a.w, x[i]);
-        }
-      }
-    }
-    *reinterpret_cast<float4*>(&coupling.m[column][row]) = make_float4(x[0], x[1], x[2], x[3]);
-  }
-}
-
-/// The rest of rows 16 row_block .. of a column, rounded to `solve` and kept in float.
-template <typename T>
-__device__ __forceinline__ void solve_within_block(TileCoupling& coupling, int row_block,
-                                                   int column, TriangularBlocks<T>& solve) {
-  const int own = column / kBlockRows;
-  float* a = inverse_at(coupling, column, row_block);
+/// Columns of a diagonal block of M to columns of the block of A in its place. Threads of one block
+/// are lanes of one warp; whole warps call it.
+__device__ __forceinline__ void invert_diagonal(TileCoupling::DiagonalBlock& block, int column) {
   float x[kBlockRows];
 #pragma unroll
-  for (int i = 0; i < kBlockRows; i += 4) {
-    const float4 four = own < row_block ? *reinterpret_cast<const float4*>(&a[i])
-                                        : make_float4(0.0f, 0.0f, 0.0f, 0.0f);
-    x[i] = four.x;
-    x[i + 1] = four.y;
-    x[i + 2] = four.z;
-    x[i + 3] = four.w;
-  }
-#pragma unroll
-  for (int i = 0; i < kBlockRows; ++i) {
-    if (kBlockRows * row_block + i == column) x[i] = 1.0f;
-  }
+  for (int i = 0; i < kBlockRows; ++i) x[i] = i == column ? 1.0f : 0.0f;
 #pragma unroll
   for (int i = 1; i < kBlockRows; ++i) {
 #pragma unroll
     for (int p = 0; p < i; p += 4) {
-      const float* m = &coupling.m[kBlockRows * row_block + i][kBlockRows * row_block + p];
-      const float4 four = *reinterpret_cast<const float4*>(m);
+      const float4 four = *reinterpret_cast<const float4*>(&block.row[i][p]);
       x[i] = fmaf(-four.x, x[p], x[i]);
       if (p + 1 < i) x[i] = fmaf(-four.y, x[p + 1], x[i]);
       if (p + 2 < i) x[i] = fmaf(-four.z, x[p + 2], x[i]);
       if (p + 3 < i) x[i] = fmaf(-four.w, x[p + 3], x[i]);
     }
   }
-  T* block = solve.element[TriangularBlocks<T>::block(row_block, own)];
+  __syncwarp();  // M is no longer read
 #pragma unroll
-  for (int i = 0; i < kBlockRows; i += 4) {
-    *reinterpret_cast<float4*>(&a[i]) = make_float4(x[i], x[i + 1], x[i + 2], x[i + 3]);
+  for (int i = 0; i < kBlockRows; ++i) block.row[i][column] = x[i];
+}
+
+/// The left factor in two terms.
+struct SplitLeft {
+  uint32_t high[4];
+  uint32_t low[4];
+
+  __device__ __forceinline__ void set(const float (&d)[2][4]) {
 #pragma unroll
-    for (int e = i; e < i + 4; e += 2) {
-      const uint32_t pair = ptx::Pair<T>::pack(x[e], x[e + 1]);
-      const int place = TriangularBlocks<T>::place(e, column % kBlockRows);
-      const int next = TriangularBlocks<T>::place(e + 1, column % kBlockRows);
-      block[place].bits = static_cast<uint16_t>(pair);
-      block[next].bits = static_cast<uint16_t>(pair >> 16);
+    for (int i = 0; i < 4; ++i) {
+      const SplitPair pair(d[i / 2][i % 2 * 2], d[i / 2][i % 2 * 2 + 1]);
+      high[i] = pair.high;
+      low[i] = pair.low;
     }
+  }
+};
+
+/// d += a b, b in two terms.
+__device__ __forceinline__ void multiply_add_split(float (&d)[2][4], const SplitLeft& a,
+                                                   const uint32_t (&b_high)[4],
+                                                   const uint32_t (&b_low)[4]) {
+  multiply_add<BFloat16>(d, a.low, b_high);
+  multiply_add<BFloat16>(d, a.high, b_low);
+  multiply_add<BFloat16>(d, a.high, b_high);
+}
+
+/// d += X^T (-M_rp)^T.
+__device__ __forceinline__ void multiply_coupling(float (&d)[2][4], const SplitLeft& x,
+                                                  const TileCoupling& coupling, int row_block,
+                                                  int column_block, int lane) {
+  const auto& below = coupling.below[TileCoupling::place_below(row_block, column_block)];
+  uint32_t term[2][4];
+#pragma unroll
+  for (int i = 0; i < 2; ++i) {
+#pragma unroll
+    for (int n = 0; n < 2; ++n) {
+      const uint2 pair = below[i][n][lane];
+      term[i][n] = pair.x;
+      term[i][2 + n] = pair.y;
+    }
+  }
+  multiply_add_split(d, x, term[0], term[1]);
+}
+
+/// d = Y^T A_rr^T.
+__device__ __forceinline__ void multiply_diagonal(float (&d)[2][4], const SplitLeft& y,
+                                                  const TileCoupling::DiagonalBlock& block,
+                                                  int lane) {
+  uint32_t high[4], low[4];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const float* from = &block.row[lane / 4 + i / 2 * 8][lane % 4 * 2 + i % 2 * 8];
+    const float2 two = *reinterpret_cast<const float2*>(from);
+    const SplitPair pair(two.x, two.y);
+    high[i] = pair.high;
+    low[i] = pair.low;
+  }
+#pragma unroll
+  for (int e = 0; e < 8; ++e) d[e / 4][e % 4] = 0.0f;
+  multiply_add_split(d, y, high, low);
+}
+
+/// The transpose of accumulators, rounded to one block.
+template <typename T>
+__device__ __forceinline__ void store_transposed_block(const float (&d)[2][4],
+                                                       TriangularBlocks<T>& x, int row_block,
+                                                       int column_block, int lane) {
+  T* block = x.element[x.block(row_block, column_block)];
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    const uint32_t pair = ptx::Pair<T>::pack(d[i / 2][i % 2 * 2], d[i / 2][i % 2 * 2 + 1]);
+    T* target = &block[x.place(8 * (i / 2) + lane % 4 * 2, lane / 4 + i % 2 * 8)];
+    target[0].bits = static_cast<uint16_t>(pair);
+    target[8].bits = static_cast<uint16_t>(pair >> 16);
+  }
+}
+
+/// Column `own` of the blocks of A, by one warp.
+template <typename T>
+__device__ __forceinline__ void solve_column(const TileBlock* blocks, const TileCoupling& coupling,
+                                             int own, TriangularBlocks<T>& solve) {
+  const int lane = static_cast<int>(threadIdx.x) % 32;
+  const int end = blocks[own].end_block;
+  SplitLeft column[kChunkBlocks];
+#pragma unroll
+  for (int block = 0; block < kChunkBlocks; ++block) {
+    if (block < own || block >= end) continue;
+    float x[2][4] = {};
+    if (block == own) {
+#pragma unroll
+      for (int e = 0; e < 8; ++e) {
+        x[e / 4][e % 4] = coupling.diagonal[own]
+                              .row[8 * (e / 4) + lane % 4 * 2 + e % 2][lane / 4 + e % 4 / 2 * 8];
+      }
+    } else {
+#pragma unroll
+      for (int before = 0; before < block; ++before) {
+        if (before < own) continue;
+        multiply_coupling(x, column[before], coupling, block, before, lane);
+      }
+      SplitLeft sum;
+      sum.set(x);
+      multiply_diagonal(x, sum, coupling.diagonal[block], lane);
+    }
+    store_transposed_block(x, solve, block, own, lane);
+    column[block].set(x);
   }
 }
 
@@ -106,27 +152,17 @@ template <typename T>
 __device__ __forceinline__ void invert(const TileBlock* blocks, TileCoupling* couplings,
                                        ChunkOperators<T>* operators, int num_heads) {
   const int thread = static_cast<int>(threadIdx.x);
-  // Columns of one block cost the same: a warp takes those of all heads.
-  const int own = thread / 32;
-  const int head_of_column = thread % 32 / kBlockRows;
-  const int column = kBlockRows * own + thread % kBlockRows;
+  const int head = thread / kChunkRows;
+  if (head < num_heads) {
+    invert_diagonal(couplings[head].diagonal[thread % kChunkRows / kBlockRows],
+                    thread % kBlockRows);
+  }
+  __syncthreads();  // the diagonal stands
+  // The first column of blocks is the longest: with two heads every warp has as much to do.
+  const int warp = thread / 32;
 #pragma unroll 1
-  for (int row_block = 0; row_block < kChunkBlocks; ++row_block) {
-    if (blocks[row_block].first_block < row_block) {
-      const int head = thread / kChunkRows;
-      if (head < num_heads) {
-        subtract_earlier_blocks(blocks, couplings[head], row_block, thread % kChunkRows);
-      }
-      __syncthreads();  // the sums stand
-    }
-    if (own <= row_block && row_block < blocks[own].end_block && head_of_column < num_heads) {
-      solve_within_block(couplings[head_of_column], row_block, column,
-                         operators[head_of_column].solve);
-    }
-    const int next = row_block + 1;
-    if (next < kChunkBlocks && blocks[next].first_block < next) {
-      __syncthreads();  // A stands up to these rows
-    }
+  for (int i = 0; i < num_heads; ++i) {
+    solve_column(blocks, couplings[i], i == 0 ? warp : kChunkBlocks - 1 - warp, operators[i].solve);
   }
 }
 

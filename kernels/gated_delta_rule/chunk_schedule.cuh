@@ -53,6 +53,7 @@ struct Schedule {
   TokenRun* token_runs;
 };
 
+inline constexpr int kMinScheduleThreads = 256;  ///< They share the list of chunks, too.
 inline constexpr int kMaxScheduleThreads = 1024;
 inline constexpr int kSequencesPerThread = 32;  ///< Or more, where there are too many.
 
@@ -79,6 +80,7 @@ struct SequenceLengths {
 __host__ __device__ inline int schedule_threads(int64_t num_seqs) {
   const int64_t needed = (num_seqs + kSequencesPerThread - 1) / kSequencesPerThread;
   const int64_t full_warps = (needed + 31) / 32 * 32;
+  if (full_warps < kMinScheduleThreads) return kMinScheduleThreads;
   return full_warps < kMaxScheduleThreads ? static_cast<int>(full_warps) : kMaxScheduleThreads;
 }
 

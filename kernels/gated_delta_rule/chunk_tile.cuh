@@ -223,10 +223,11 @@ __device__ __forceinline__ uint4 pack_piece(const float (&x)[kPieceElements]) {
 }
 
 /// x <- x (sum x^2 + 1e-6)^-1/2 for all rows of two tiles (spec 2.2, l2norm), rounded to the storage
-/// type. One thread a row; the caller synchronises before and after.
-template <typename T, int kColumns>
-__device__ __forceinline__ void l2_normalise_rows(RowTile<T, kColumns>& q,
-                                                  RowTile<T, kColumns>& k) {
+/// type. One thread a row; the caller synchronises before and after. Each piece of the result also
+/// goes to visit(is_q, row, column, piece).
+template <typename T, int kColumns, typename Visit>
+__device__ __forceinline__ void l2_normalise_rows(RowTile<T, kColumns>& q, RowTile<T, kColumns>& k,
+                                                  Visit visit) {
   for (int i = static_cast<int>(threadIdx.x); i < 2 * kChunkRows;
        i += static_cast<int>(blockDim.x)) {
     T* row = i < kChunkRows ? q.row[i] : k.row[i - kChunkRows];
@@ -245,9 +246,17 @@ __device__ __forceinline__ void l2_normalise_rows(RowTile<T, kColumns>& q,
       unpack_piece<T>(load_piece(&row[column]), x);
 #pragma unroll
       for (int e = 0; e < kPieceElements; ++e) x[e] = inverse_norm * x[e];
-      store_piece(pack_piece<T>(x), &row[column]);
+      const uint4 piece = pack_piece<T>(x);
+      store_piece(piece, &row[column]);
+      visit(i < kChunkRows, i % kChunkRows, column, piece);
     }
   }
+}
+
+template <typename T, int kColumns>
+__device__ __forceinline__ void l2_normalise_rows(RowTile<T, kColumns>& q,
+                                                  RowTile<T, kColumns>& k) {
+  l2_normalise_rows(q, k, [](bool, int, int, const uint4&) {});
 }
 
 }  // namespace packproof
