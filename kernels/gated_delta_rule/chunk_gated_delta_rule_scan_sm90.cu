@@ -16,23 +16,23 @@
 #include "kernels/common/block_shared.cuh"
 #include "kernels/common/launch.cuh"
 #include "kernels/gated_delta_rule/chunk_scan.cuh"
+#include "kernels/gated_delta_rule/chunk_warpgroup.cuh"
 #include "kernels/ptx/bulk_copy.cuh"
 #include "kernels/ptx/copy_async.cuh"
-#include "kernels/ptx/store_matrix.cuh"
 #include "kernels/ptx/warpgroup_mma.cuh"
 
 namespace packproof {
 namespace {
 
-constexpr int kNumWarps = 4;
-constexpr int kNumThreads = 32 * kNumWarps;
-constexpr int kSliceColumns = kNumWarps * kWarpColumns;
+/// Blocks that have a processor each are better walked by chunk_scan_few_sm90. At least so many: the
+/// host counts one processor, and shall execute both.
+constexpr int kFewBlocks = 4;
 
 template <typename T, int kKeys>
 struct WarpgroupScanStage {
   KeyPieces<T, kKeys> keys;
   ChunkOperators<T> operators;
-  RowTile<T, kWarpColumns> values[kNumWarps];
+  RowTile<T, kWarpColumns> values[kGroupWarps];
 };
 
 template <typename T, int kKeys>
@@ -41,86 +41,8 @@ struct WarpgroupScanShared {
   ptx::BulkBarrier arrived[2];  // keys and operators of a stage
 };
 
-// Accumulators of tokens hold the last block of them first, as the tiles do: a triangular product
-// reaches a prefix of them, which stays where it is in the registers.
-
-/// The first kCount accumulators.
-template <int kCount, int kAll>
-__device__ __forceinline__ float (&first_of(float (&d)[kAll]))[kCount] {
-  static_assert(kCount <= kAll);
-  return reinterpret_cast<float(&)[kCount]>(d);
-}
-
-/// Accumulators of one block of tokens.
-__device__ __forceinline__ float (&block_of(float (&d)[kChunkRows / 2], int block))[2][4] {
-  return reinterpret_cast<float(&)[2][4]>(d[kBlockRows / 2 * (kChunkBlocks - 1 - block)]);
-}
-
-/// d (+)= H^T X^T for the tokens x of a tile; H is rounded to the fragments `state`.
 template <typename T, int kKeys>
-__device__ __forceinline__ void read_state(float (&d)[kChunkRows / 2],
-                                           const uint32_t (&state)[kKeys / 16][4],
-                                           PieceTile<T, kKeys>& x) {
-  using Tile = PieceTile<T, kKeys>;
-#pragma unroll
-  for (int key = 0; key < kKeys; key += 16) {
-    ptx::warpgroup_mma<T, kChunkRows, ptx::CoreRow::kAlongK>(
-        d, state[key / 16], {x.piece[key / kPieceElements], Tile::kColumnStep, Tile::kRowStep},
-        key > 0);
-  }
-}
-
-/// d (+)= Y X^T for a lower triangular X, Y in the fragments `y`; with kAdd = false, d is overwritten.
-template <bool kAdd, int kBlock = 0, typename T>
-__device__ __forceinline__ void multiply_triangular(float (&d)[kChunkRows / 2],
-                                                    const uint32_t (&y)[kChunkBlocks][4],
-                                                    TriangularBlocks<T>& x) {
-  if constexpr (kBlock < kChunkBlocks) {
-    using Blocks = TriangularBlocks<T>;
-    constexpr int kRows = kChunkRows - kBlockRows * kBlock;
-    ptx::warpgroup_mma<T, kRows, ptx::CoreRow::kAlongK>(
-        first_of<kRows / 2>(d), y[kBlock],
-        {x.element[Blocks::block(kChunkBlocks - 1, kBlock)], Blocks::kColumnStep, Blocks::kRowStep},
-        kAdd || kBlock > 0);
-    multiply_triangular<kAdd, kBlock + 1>(d, y, x);
-  }
-}
-
-/// H^T += updates^T K.
-template <typename T, int kKeys>
-__device__ __forceinline__ void update_state(float (&state)[kKeys / 2],
-                                             const uint32_t (&updates)[kChunkBlocks][4],
-                                             PieceTile<T, kKeys>& k) {
-  using Tile = PieceTile<T, kKeys>;
-#pragma unroll
-  for (int block = 0; block < kChunkBlocks; ++block) {
-    ptx::warpgroup_mma<T, kKeys, ptx::CoreRow::kAlongN>(
-        state, updates[block],
-        {k.piece[0][Tile::place(kBlockRows * block)], Tile::kRowStep, Tile::kColumnStep}, true);
-  }
-}
-
-/// The warp's output, rounded, row by row into its tile of v.
-template <typename T>
-__device__ __forceinline__ void gather_output(const float (&output)[kChunkRows / 2], float scale,
-                                              RowTile<T, kWarpColumns>& tile) {
-  const int lane = static_cast<int>(threadIdx.x) % 32;
-  __syncwarp();  // all lanes have read the values
-#pragma unroll
-  for (int block = 0; block < kChunkBlocks; ++block) {
-    uint32_t pairs[4];
-    const float* first = &output[kBlockRows / 2 * (kChunkBlocks - 1 - block)];
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      pairs[i] = ptx::Pair<T>::pack(scale * first[2 * i], scale * first[2 * i + 1]);
-    }
-    const int row = kBlockRows * block + lane / 16 * 8 + lane % 8;
-    ptx::store_matrix<true>(pairs, tile.at(row, lane / 8 % 2 * 8));
-  }
-}
-
-template <typename T, int kKeys>
-__global__ void __launch_bounds__(kNumThreads, 2)
+__global__ void __launch_bounds__(kGroupThreads, 2)
     chunk_scan_sm90(ChunkParams<T> params, int num_slices) {
   const int place = place_of_scan(params, num_slices);
   if (place >= params.schedule.counts->num_long) return;
@@ -242,6 +164,7 @@ __global__ void __launch_bounds__(kNumThreads, 2)
     ptx::warpgroup_mma_wait<1>(state);
     round_state();
     ptx::warpgroup_mma_wait<0>(output);
+    __syncwarp();  // all lanes have read the values
     gather_output(output, tokens.scale, stage.values[warp]);
   }
   write_output(task.num_chunks() - 1);
@@ -256,12 +179,16 @@ packproof_status launch_chunk_scan_sm90(const ChunkParams<T>& params, const Chun
                                         void* stream, packproof_message* message) {
   if (grids.num_long == 0) return PACKPROOF_OK;
   const int num_slices = (params.tokens.head_v_dim + kSliceColumns - 1) / kSliceColumns;
+  const int64_t num_blocks = grids.num_long * params.num_v_heads * num_slices;
+  if (num_blocks <= max(num_multiprocessors(), kFewBlocks)) {
+    return launch_chunk_scan_few_sm90(params, grids, stream, message);
+  }
   return dispatch_keys(params.tokens.head_k_dim, [&]<int kKeys>() {
     if constexpr (kKeys == 64 || kKeys == 128) {
       return launch<&chunk_scan_sm90<T, kKeys>>(
           {.name = "chunk_scan_sm90",
-           .grid = dim3(static_cast<unsigned>(grids.num_long * params.num_v_heads * num_slices)),
-           .block = dim3(kNumThreads),
+           .grid = dim3(static_cast<unsigned>(num_blocks)),
+           .block = dim3(kGroupThreads),
            .shared_bytes = sizeof(WarpgroupScanShared<T, kKeys>),
            .stream = stream},
           message, params, num_slices);

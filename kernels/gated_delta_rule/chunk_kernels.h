@@ -76,6 +76,11 @@ template <typename T>
 packproof_status launch_chunk_scan_sm90(const ChunkParams<T>& params, const ChunkGrids& grids,
                                         void* stream, packproof_message* message);
 
+/// The same where blocks have a processor each; launch_chunk_scan_sm90 chooses it.
+template <typename T>
+packproof_status launch_chunk_scan_few_sm90(const ChunkParams<T>& params, const ChunkGrids& grids,
+                                            void* stream, packproof_message* message);
+
 template <typename T>
 packproof_status launch_chunk_window(const ChunkParams<T>& params, const ChunkGrids& grids,
                                      void* stream, packproof_message* message);

@@ -60,15 +60,21 @@ __device__ __forceinline__ ScanTask task_of_scan(const ChunkParams<T>& params, i
           head_and_slice % num_slices * slice_columns};
 }
 
+/// Columns first_column on of v.
+template <typename T>
+__device__ __forceinline__ HeadColumns<T> values_of(const ChunkParams<T>& params,
+                                                    const ScanTask& task, int first_column) {
+  return {params.tokens.v, task.head, first_column, params.tokens.head_v_dim - first_column,
+          params.values_aligned};
+}
+
 /// Columns first_column on of v in rows 0 .. num_rows - 1 of a tile, zeros where there is no token, by
 /// threads 0 .. kThreads - 1. The caller commits and waits.
 template <int kThreads, typename T, typename ValueTile>
 __device__ __forceinline__ void stage_values(const ChunkParams<T>& params, const ScanTask& task,
                                              int chunk, int thread, int num_rows, int first_column,
                                              ValueTile& tile) {
-  const DeltaRuleTokens<T>& tokens = params.tokens;
-  const HeadColumns<T> columns{tokens.v, task.head, first_column, tokens.head_v_dim - first_column,
-                               params.values_aligned};
+  const HeadColumns<T> columns = values_of(params, task, first_column);
   stage_run<kThreads>(tile, thread, num_rows, task.run(columns, chunk));
 }
 
