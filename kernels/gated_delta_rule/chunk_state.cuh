@@ -29,30 +29,50 @@ struct StateColumns {
   __device__ __forceinline__ void load(const StridedView<const float, 4>& view, int64_t slot,
                                        int head, int first_column, int head_k_dim, int head_v_dim) {
     const bool is_zero = view.data == nullptr || slot < 0;
-    for_each_element([&](float& element, int key, int column) {
-      const bool exists = !is_zero && key < head_k_dim && first_column + column < head_v_dim;
-      element = exists ? *view.at(slot, head, key, first_column + column) : 0.0f;
+    const HeadState<const float> state{view, is_zero ? 0 : slot, head, head_k_dim, head_v_dim};
+    for_each_element(state, first_column, [&](float& element, const float* at, bool exists) {
+      element = exists && !is_zero ? *at : 0.0f;
     });
   }
 
   __device__ __forceinline__ void store(const StridedView<float, 4>& view, int64_t slot, int head,
                                         int first_column, int head_k_dim, int head_v_dim) {
     if (view.data == nullptr || slot < 0) return;
-    for_each_element([&](const float& element, int key, int column) {
-      if (key < head_k_dim && first_column + column < head_v_dim) {
-        *view.at(slot, head, key, first_column + column) = element;
-      }
+    const HeadState<float> state{view, slot, head, head_k_dim, head_v_dim};
+    for_each_element(state, first_column, [&](const float& element, float* at, bool exists) {
+      if (exists) *at = element;
     });
   }
 
  private:
-  template <typename Visit>
-  __device__ __forceinline__ void for_each_element(Visit visit) {
+  template <typename Element>
+  struct HeadState {
+    const StridedView<Element, 4>& view;
+    int64_t slot;
+    int head;
+    int head_k_dim;
+    int head_v_dim;
+  };
+
+  /// Calls visit(element, its address in the state, whether there is one).
+  template <typename Element, typename Visit>
+  __device__ __forceinline__ void for_each_element(const HeadState<Element>& state,
+                                                   int first_column, Visit visit) {
     const int lane = static_cast<int>(threadIdx.x) % 32;
+    const int key = lane % 4 * 2;
+    const int column = first_column + lane / 4;
+    const bool has_column[2] = {column < state.head_v_dim, column + 8 < state.head_v_dim};
+    const int64_t next_key = state.view.stride[2];
+    const int64_t other_column = 8 * state.view.stride[3];
+    Element* at = state.view.at(state.slot, state.head, key, column);
 #pragma unroll
-    for (int i = 0; i < kKeys / 2; ++i) {
-      const int e = i % 4;
-      visit(s[i / 8][i / 4 % 2][e], i / 4 * 8 + lane % 4 * 2 + e % 2, lane / 4 + e / 2 * 8);
+    for (int n = 0; n < kKeys / 8; ++n) {
+#pragma unroll
+      for (int e = 0; e < 4; ++e) {
+        const bool exists = has_column[e / 2] && key + 8 * n + e % 2 < state.head_k_dim;
+        visit(s[n / 2][n % 2][e], at + e % 2 * next_key + e / 2 * other_column, exists);
+      }
+      at += 8 * next_key;
     }
   }
 };

@@ -195,6 +195,21 @@ __device__ __forceinline__ void stage_bytes(void* target, const void* source, in
 template <int kThreads, typename Tile, typename T>
 __device__ __forceinline__ void stage_blocks(Tile& tile, const TileBlock* blocks,
                                              const HeadColumns<T>& columns) {
+  if (Tile::kColumns <= 128 && columns.aligned) {
+    const PieceOfThread<Tile, kThreads> piece(static_cast<int>(threadIdx.x));
+    const bool has_column = piece.column < columns.count;
+#pragma unroll 2
+    for (int i = 0; i < piece.kNumRows; ++i) {
+      const int r = piece.first_row + i * piece.kRowStep;
+      const TileBlock& block = blocks[r / kBlockRows];
+      const int row = r % kBlockRows;
+      const bool exists = has_column && row < block.rows;
+      const T* from =
+          exists ? columns.at(block.batch, block.first_row + row, piece.column) : columns.view.data;
+      ptx::copy_async<kPieceBytes>(tile.at(r, piece.column), from, exists ? kPieceBytes : 0);
+    }
+    return;
+  }
   stage_rows<kThreads>(tile, static_cast<int>(threadIdx.x), kChunkRows, columns.count,
                        columns.view.stride[3], columns.aligned, columns.view.data,
                        [&](int r) -> const T* {
