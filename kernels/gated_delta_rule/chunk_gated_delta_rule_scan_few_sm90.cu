@@ -64,11 +64,7 @@ __device__ __forceinline__ void walk_state(const ChunkParams<T>& params, const S
                tokens.head_v_dim);
   auto& state = reinterpret_cast<float(&)[kKeys / 2]>(columns.s);
   uint32_t rounded_state[kKeys / 16][4];
-  const auto round_state = [&] {
-#pragma unroll
-    for (int i = 0; i < kKeys / 16; ++i) round_to_left<T>(columns.s[i], rounded_state[i]);
-  };
-  round_state();
+  round_state<T>(columns, rounded_state);
 
   for (int chunk = 0; chunk < task.num_chunks(); ++chunk) {
     auto& k = shared.keys[chunk % kStages].k;
@@ -127,7 +123,7 @@ __device__ __forceinline__ void walk_state(const ChunkParams<T>& params, const S
     ptx::named_barrier_sync(kHandOverBarrier, 2 * kGroupThreads);  // what stood there is taken
     hand_over(deltas, thread, shared.deltas);
     ptx::warpgroup_mma_wait<0>(state);
-    round_state();
+    round_state<T>(columns, rounded_state);
   }
   for (int i = 0; i < kBehind; ++i) ptx::named_barrier_sync(kStepBarrier, kNumThreads);
   columns.store(params.final_state, task.slot, task.head, state_column, tokens.head_k_dim,
@@ -205,17 +201,9 @@ __device__ __forceinline__ void copy_and_write(const ChunkParams<T>& params, con
     const int ahead = step + kAhead;
     if (ahead < num_chunks) {
       if (thread == 0) {
-        auto& keys = shared.keys[ahead % kStages];
-        auto& operators = shared.operators[ahead % kOperatorStages];
-        ptx::BulkBarrier& arrived = shared.arrived[ahead % kStages];
-        const int64_t place = int64_t{task.first_chunk} + ahead;
-        ptx::bulk_expect(arrived, sizeof(keys) + sizeof(operators));
-        ptx::bulk_copy(arrived, &keys,
-                       params.key_copies.q(place * params.num_k_heads + task.key_head),
-                       sizeof(keys));
-        ptx::bulk_copy(arrived, &operators,
-                       &params.operators[place * params.num_v_heads + task.head],
-                       sizeof(operators));
+        copy_keys_and_operators(params, task, ahead, shared.arrived[ahead % kStages],
+                                shared.keys[ahead % kStages],
+                                shared.operators[ahead % kOperatorStages]);
       }
       __syncwarp();
       values.count = task.rows_in(ahead);
@@ -262,7 +250,6 @@ __global__ void __launch_bounds__(kNumThreads, 1)
 template <typename T>
 packproof_status launch_chunk_scan_few_sm90(const ChunkParams<T>& params, const ChunkGrids& grids,
                                             void* stream, packproof_message* message) {
-  if (grids.num_long == 0) return PACKPROOF_OK;
   const int num_slices = (params.tokens.head_v_dim + kSliceColumns - 1) / kSliceColumns;
   return dispatch_keys(params.tokens.head_k_dim, [&]<int kKeys>() {
     if constexpr (kKeys == 64 || kKeys == 128) {

@@ -57,15 +57,8 @@ __global__ void __launch_bounds__(kGroupThreads, 2)
   const auto stage_keys_and_operators = [&](int chunk) {
     auto& stage = shared.stage[chunk % 2];
     if (thread == 0) {
-      ptx::BulkBarrier& arrived = shared.arrived[chunk % 2];
-      const int64_t place = int64_t{task.first_chunk} + chunk;
-      ptx::bulk_expect(arrived, sizeof(stage.keys) + sizeof(stage.operators));
-      ptx::bulk_copy(arrived, &stage.keys,
-                     params.key_copies.q(place * params.num_k_heads + task.key_head),
-                     sizeof(stage.keys));
-      ptx::bulk_copy(arrived, &stage.operators,
-                     &params.operators[place * params.num_v_heads + task.head],
-                     sizeof(stage.operators));
+      copy_keys_and_operators(params, task, chunk, shared.arrived[chunk % 2], stage.keys,
+                              stage.operators);
     }
     __syncwarp();
   };
@@ -92,11 +85,7 @@ __global__ void __launch_bounds__(kGroupThreads, 2)
                tokens.head_v_dim);
   auto& state = reinterpret_cast<float(&)[kKeys / 2]>(columns.s);
   uint32_t rounded_state[kKeys / 16][4];
-  const auto round_state = [&] {
-#pragma unroll
-    for (int i = 0; i < kKeys / 16; ++i) round_to_left<T>(columns.s[i], rounded_state[i]);
-  };
-  round_state();
+  round_state<T>(columns, rounded_state);
 
   for (int chunk = 0; chunk < task.num_chunks(); ++chunk) {
     auto& stage = shared.stage[chunk % 2];
@@ -162,7 +151,7 @@ __global__ void __launch_bounds__(kGroupThreads, 2)
     if (chunk > 0) write_output(chunk - 1);
     if (chunk + 1 < task.num_chunks()) stage_own_values(chunk + 1);
     ptx::warpgroup_mma_wait<1>(state);
-    round_state();
+    round_state<T>(columns, rounded_state);
     ptx::warpgroup_mma_wait<0>(output);
     __syncwarp();  // all lanes have read the values
     gather_output(output, tokens.scale, stage.values[warp]);

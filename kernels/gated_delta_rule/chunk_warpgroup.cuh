@@ -2,8 +2,10 @@
 
 #include "kernels/common/platform.cuh"
 #include "kernels/gated_delta_rule/chunk_fragments.cuh"
+#include "kernels/gated_delta_rule/chunk_scan.cuh"
 #include "kernels/gated_delta_rule/chunk_state.cuh"
 #include "kernels/gated_delta_rule/chunk_tile.cuh"
+#include "kernels/ptx/bulk_copy.cuh"
 #include "kernels/ptx/store_matrix.cuh"
 #include "kernels/ptx/warpgroup_mma.cuh"
 
@@ -31,6 +33,30 @@ __device__ __forceinline__ float (&first_of(float (&d)[kAll]))[kCount] {
 /// Accumulators of one block of tokens.
 __device__ __forceinline__ float (&block_of(float (&d)[kChunkRows / 2], int block))[2][4] {
   return reinterpret_cast<float(&)[2][4]>(d[kBlockRows / 2 * (kChunkBlocks - 1 - block)]);
+}
+
+/// H^T as left factors.
+template <typename T, int kKeys>
+__device__ __forceinline__ void round_state(const StateColumns<kKeys>& columns,
+                                            uint32_t (&rounded)[kKeys / 16][4]) {
+#pragma unroll
+  for (int i = 0; i < kKeys / 16; ++i) round_to_left<T>(columns.s[i], rounded[i]);
+}
+
+/// Starts the copies of a chunk's q, k, A and P as prep left them, which `arrived` awaits. One thread
+/// calls it.
+template <typename T, int kKeys>
+__device__ __forceinline__ void copy_keys_and_operators(const ChunkParams<T>& params,
+                                                        const ScanTask& task, int chunk,
+                                                        ptx::BulkBarrier& arrived,
+                                                        KeyPieces<T, kKeys>& keys,
+                                                        ChunkOperators<T>& operators) {
+  const int64_t place = int64_t{task.first_chunk} + chunk;
+  ptx::bulk_expect(arrived, sizeof(keys) + sizeof(operators));
+  ptx::bulk_copy(arrived, &keys, params.key_copies.q(place * params.num_k_heads + task.key_head),
+                 sizeof(keys));
+  ptx::bulk_copy(arrived, &operators, &params.operators[place * params.num_v_heads + task.head],
+                 sizeof(operators));
 }
 
 /// d (+)= H^T X^T for the tokens x of a tile; H is rounded to the fragments `state`.
