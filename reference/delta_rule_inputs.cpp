@@ -1,6 +1,5 @@
 #include "reference/delta_rule_inputs.h"
 
-#include "reference/delta_rule_state_pool.h"
 #include "reference/gate_formulas.h"
 
 #include <cmath>
@@ -110,9 +109,9 @@ Result<DeltaRuleInputs> read_delta_rule_tokens(const OpCallReader& reader) {
     inputs.initial_state = std::move(state);
     inputs.point();
   }
-  if (reader.has("state")) {
-    PACKPROOF_TRY(const StatePool pool, read_state_pool(reader, inputs));
-    inputs.initial_state = pool.initial_states();
+  if (reader.has("state") || reader.wants("state")) {
+    PACKPROOF_TRY(inputs.pool, read_state_pool(reader, inputs.problem));
+    inputs.initial_state = inputs.pool->initial_states();
     inputs.point();
   }
   return inputs;

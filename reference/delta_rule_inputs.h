@@ -1,6 +1,7 @@
 #pragma once
 
 #include "reference/delta_rule_problem.h"
+#include "reference/delta_rule_state_pool.h"
 #include "reference/op_call_reader.h"
 
 #include <optional>
@@ -21,6 +22,7 @@ struct DeltaRuleInputs {
   bool raw_gate = false;                ///< The op makes g from a, A_log and dt_bias.
   Tensor a, A_log, dt_bias;             ///< Of a gate inside the op only.
   std::optional<Tensor> initial_state;  ///< [N, Hv, K, V].
+  std::optional<StatePool> pool;        ///< Where the call over whole sequences has them instead.
   DeltaRuleProblem problem;
 
   DeltaRuleInputs() = default;

@@ -15,9 +15,10 @@ void copy_state(const Tensor& source, int64_t from, Tensor& target, int64_t to, 
 }  // namespace
 
 Result<StatePool> StatePool::read(const OpCallReader& reader, std::vector<int64_t> slots,
-                                  const DeltaRuleInputs& inputs) {
+                                  const DeltaRuleProblem& problem) {
   PACKPROOF_TRY(const std::vector<int64_t> given, reader.shape("state", 4));
-  const std::vector<int64_t> shape = inputs.state_shape(given[0]);
+  const std::vector<int64_t> shape{given[0], problem.value_heads, problem.key_dim,
+                                   problem.value_dim};
   OwnedRows used(static_cast<std::size_t>(given[0]), false);
   for (const int64_t slot : slots) {
     if (slot >= 0) used[static_cast<std::size_t>(slot)] = true;
@@ -27,7 +28,7 @@ Result<StatePool> StatePool::read(const OpCallReader& reader, std::vector<int64_
   StatePool pool;
   pool.slots_ = std::move(slots);
   pool.states_ = reader.call().input("state").to(DType::kF64);
-  pool.size_ = inputs.problem.value_heads * inputs.problem.state_size();
+  pool.size_ = problem.value_heads * problem.state_size();
   return pool;
 }
 
@@ -56,14 +57,14 @@ Tensor StatePool::with(Tensor pool, const Tensor& states) const {
   return pool;
 }
 
-Result<StatePool> read_state_pool(const OpCallReader& reader, const DeltaRuleInputs& inputs) {
+Result<StatePool> read_state_pool(const OpCallReader& reader, const DeltaRuleProblem& problem) {
   if (reader.has("initial_state") || reader.wants("final_state")) {
     return reader.refusal(
         "expected either 'state' or 'initial_state' and 'final_state', found both");
   }
   PACKPROOF_TRY(const std::vector<int64_t> shape, reader.shape("state", 4));
-  PACKPROOF_TRY(std::vector<int64_t> slots, reader.slots(inputs.problem.num_seqs(), shape[0]));
-  return StatePool::read(reader, std::move(slots), inputs);
+  PACKPROOF_TRY(std::vector<int64_t> slots, reader.slots(problem.num_seqs(), shape[0]));
+  return StatePool::read(reader, std::move(slots), problem);
 }
 
 }  // namespace packproof::reference

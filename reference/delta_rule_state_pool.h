@@ -1,6 +1,6 @@
 #pragma once
 
-#include "reference/delta_rule_inputs.h"
+#include "reference/delta_rule_problem.h"
 #include "reference/op_call_reader.h"
 
 #include <cstdint>
@@ -14,7 +14,7 @@ class StatePool {
   /// `slots` holds one of each sequence of the problem; -1: it starts from zeros and is not kept.
   /// Slots that none names may hold anything.
   static Result<StatePool> read(const OpCallReader& reader, std::vector<int64_t> slots,
-                                const DeltaRuleInputs& inputs);
+                                const DeltaRuleProblem& problem);
 
   /// [N, Hv, K, V].
   Tensor initial_states() const;
@@ -35,6 +35,6 @@ class StatePool {
 
 /// The pool of a call over whole sequences, by state_indices, which must not meet initial_state or
 /// final_state.
-Result<StatePool> read_state_pool(const OpCallReader& reader, const DeltaRuleInputs& inputs);
+Result<StatePool> read_state_pool(const OpCallReader& reader, const DeltaRuleProblem& problem);
 
 }  // namespace packproof::reference

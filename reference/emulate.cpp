@@ -1,5 +1,4 @@
 #include "reference/delta_rule_inputs.h"
-#include "reference/delta_rule_state_pool.h"
 #include "reference/evaluate.h"
 #include "reference/gated_delta_rule_chunked.h"
 #include "reference/gated_delta_rule_emulated.h"
@@ -52,10 +51,7 @@ Result<TensorMap> emulate_tokens(const OpCallReader& reader, EmulatedPrecision p
   }
   TensorMap result;
   if (reader.wants("output")) result["output"] = std::move(output);
-  if (reader.wants("state")) {
-    PACKPROOF_TRY(const StatePool pool, read_state_pool(reader, inputs));
-    result["state"] = pool.updated(final_state);
-  }
+  if (inputs.pool && reader.wants("state")) result["state"] = inputs.pool->updated(final_state);
   if (reader.wants("final_state")) result["final_state"] = std::move(final_state);
   return result;
 }

@@ -1,6 +1,5 @@
 #include "reference/delta_rule_bounds.h"
 #include "reference/delta_rule_inputs.h"
-#include "reference/delta_rule_state_pool.h"
 #include "reference/evaluate.h"
 #include "reference/gated_delta_rule_chunked.h"
 #include "reference/gated_delta_rule_fast.h"
@@ -67,10 +66,7 @@ Result<OpResult> forward(const OpCallReader& reader) {
       reader.check_output("final_state", inputs.state_shape(inputs.problem.num_seqs())));
   Evaluated values = run(reader, inputs);
   OpResult result;
-  if (reader.wants("state")) {
-    PACKPROOF_TRY(const StatePool pool, read_state_pool(reader, inputs));
-    keep_pool(reader, pool, values, result);
-  }
+  if (inputs.pool) keep_pool(reader, *inputs.pool, values, result);
   keep(reader, "output", std::move(values.output), std::move(values.output_bound), result);
   keep(reader, "final_state", std::move(values.final_state), std::move(values.final_state_bound),
        result);
@@ -102,7 +98,7 @@ Result<OpResult> evaluate_gated_delta_rule_update(const OpCallReader& reader) {
   }
   PACKPROOF_TRY(DeltaRuleInputs inputs,
                 read_delta_rule(reader, {count}, std::move(owned), std::move(sequences)));
-  PACKPROOF_TRY(const StatePool pool, StatePool::read(reader, std::move(stepping), inputs));
+  PACKPROOF_TRY(const StatePool pool, StatePool::read(reader, std::move(stepping), inputs.problem));
   PACKPROOF_CHECK_OK(reader.check_output("output", shape));
   inputs.initial_state = pool.initial_states();
   inputs.point();
