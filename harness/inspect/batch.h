@@ -22,7 +22,9 @@ using Batch = std::map<std::string, BatchField>;
 
 /// Reads a batch from .json (an object of numbers and nested lists), .safetensors, .npz or HDF5 (.h5,
 /// .hdf5: datasets of the root group). Entries that hold no integers are left out; their keys come
-/// back in `skipped`. The error names file and key, with what was expected and found.
+/// back in `skipped`. Refused are keys that give boundaries but hold no integers, and keys that
+/// stand twice; JSON's null is a key that isn't given. The error names file and key, with what was
+/// expected and found.
 Result<Batch> read_batch(const std::filesystem::path& path, std::vector<std::string>& skipped);
 
 // By format; read_batch chooses by the file's extension.

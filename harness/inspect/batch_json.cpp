@@ -1,6 +1,7 @@
 #include "harness/inspect/batch.h"
 
 #include <fstream>
+#include <set>
 
 #include <nlohmann/json.hpp>
 
@@ -28,18 +29,39 @@ bool flatten(const Json& value, std::size_t depth, BatchField& field) {
   return true;
 }
 
+/// Parses a file; no JSON gives a discarded value. Of a key that stands twice in one object
+/// nlohmann's parser keeps the last value without a word: `twice` becomes its name.
+Json parse(std::istream& file, std::string& twice) {
+  std::vector<std::set<std::string>> keys;  // Of every open object.
+  const auto watch = [&](int /*depth*/, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key &&
+        !keys.back().insert(parsed.get<std::string>()).second) {
+      twice = parsed.dump();
+    }
+    return true;
+  };
+  return Json::parse(file, watch, false);
+}
+
 }  // namespace
 
 Result<Batch> read_json_batch(const std::filesystem::path& path,
                               std::vector<std::string>& skipped) {
   std::ifstream file(path);
-  const Json root = Json::parse(file, nullptr, false);
+  std::string twice;
+  const Json root = parse(file, twice);
+  if (!twice.empty()) {
+    return invalid_input(path.string() + ": expected every key once, found " + twice + " twice");
+  }
   if (!root.is_object()) {
     return invalid_input(path.string() + ": expected a JSON object of keys and lists, found " +
                          (root.is_discarded() ? "no JSON" : root.type_name()));
   }
   Batch batch;
   for (const auto& [name, value] : root.items()) {
+    if (value.is_null()) continue;  // Python's None: a key that isn't given.
     BatchField field{"integer", {}, {}};
     if (flatten(value, 0, field)) {
       batch[name] = std::move(field);

@@ -170,6 +170,10 @@ Result<Batch> read_npz_batch(const std::filesystem::path& path, std::vector<std:
     std::optional<BatchField> field;
     if (contents.has_value()) field = parse_npy(*contents, integers);
     const std::string name = entry.name.substr(0, entry.name.rfind(".npy"));
+    if (batch.contains(name)) {
+      return invalid_input(path.string() + ": expected every array once, found '" + name +
+                           "' twice");
+    }
     if (field.has_value()) {
       batch[name] = std::move(*field);
     } else if (!integers) {

@@ -47,6 +47,48 @@ TEST(Batch, RefusesRaggedListsByName) {
             std::string::npos);
 }
 
+std::string complete_npz() {
+  std::ifstream file(kFolder / "complete.npz", std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+/// Another text of the same length wherever one stands.
+std::string replaced(std::string bytes, const std::string& text, const std::string& by) {
+  EXPECT_NE(bytes.find(text), std::string::npos);
+  for (std::size_t at = 0; (at = bytes.find(text, at)) != std::string::npos;) {
+    bytes.replace(at, text.size(), by);
+  }
+  return bytes;
+}
+
+// The last of two would win without a word, and with it the boundaries that it gives.
+TEST(Batch, RefusesAKeyThatStandsTwice) {
+  for (const char* json : {R"({"seq_idx": [[0, 1]], "input_ids": [[1, 2]], "seq_idx": [[0, 0]]})",
+                           R"({"input_ids": [[1]], "metadata": [{"seq_idx": 1, "seq_idx": 2}]})"}) {
+    EXPECT_NE(sentence_of(written("twice.json", json))
+                  .find(R"(twice.json: expected every key once, found "seq_idx" twice)"),
+              std::string::npos);
+  }
+  EXPECT_EQ(sentence_of(
+                written("once.json", R"({"input_ids": [[1]], "metadata": [{"a": 1}, {"a": 2}]})")),
+            "");
+  const std::string twice = replaced(complete_npz(), "cu_seq_lens_k.npy", "cu_seq_lens_q.npy");
+  EXPECT_NE(sentence_of(written("twice.npz", twice))
+                .find("expected every array once, found 'cu_seq_lens_q' twice"),
+            std::string::npos);
+}
+
+// What is left out must not be what says where sequences begin.
+TEST(Batch, RefusesBoundariesThatAreNoIntegers) {
+  EXPECT_NE(sentence_of(written("text.json", R"({"input_ids": [[1, 2]], "seq_idx": "0 1"})"))
+                .find("'seq_idx': expected integers, found another type"),
+            std::string::npos);
+  EXPECT_NE(sentence_of(written("floats.npz", replaced(complete_npz(), "'<i4'", "'<f4'")))
+                .find("expected integers, found another type"),
+            std::string::npos);
+  EXPECT_EQ(sentence_of(written("none.json", R"({"input_ids": [[1, 2]], "seq_idx": null})")), "");
+}
+
 TEST(Batch, RefusesWhatIsNoFileOfItsFormat) {
   EXPECT_NE(sentence_of("/no/such/batch.json").find("expected a file that holds a batch"),
             std::string::npos);

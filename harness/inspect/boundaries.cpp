@@ -1,108 +1,85 @@
 #include "harness/inspect/boundaries.h"
 
 #include "harness/core/packing.h"
+#include "harness/core/tensor.h"
+#include "harness/inspect/positions.h"
 
 #include <algorithm>
 
 namespace packproof {
 namespace {
 
-const BatchField* find(const Batch& batch, const std::string& key) {
-  const auto found = batch.find(key);
-  return found == batch.end() ? nullptr : &found->second;
+/// Packing calls every list of offsets cu_seqlens; the sentence names the key that it came from.
+std::string under_key(const std::string& sentence, const std::string& key) {
+  constexpr std::string_view kOwnName = "cu_seqlens";
+  return sentence.starts_with(kOwnName) ? key + sentence.substr(kOwnName.size())
+                                        : key + ": " + sentence;
 }
 
-BoundaryView of_offsets(const Batch& batch, const std::string& key, int64_t tokens) {
-  BoundaryView view{key, std::nullopt, {}};
+BoundaryView of_offsets(const Batch& batch, const std::string& key, BatchBoundaries& result) {
+  BoundaryView view{key, std::nullopt, kNotGiven};
   const BatchField* field = find(batch, key);
-  if (field == nullptr) {
-    view.remark = "not given";
-    return view;
-  }
-  const Result<Packing> packing = Packing::from_cu_seqlens(field->values, tokens);
+  if (field == nullptr) return view;
+  const Result<Packing> packing = Packing::from_cu_seqlens(field->values, result.length);
   if (!packing.ok()) {
-    view.remark = packing.error().message;
+    view.remark = kUnusable;
+    result.unusable.push_back(under_key(packing.error().message, key));
     return view;
   }
   view.lengths.emplace(packing->lengths().begin(), packing->lengths().end());
+  view.remark.clear();
   if (packing->slack() > 0) {
     view.remark = std::to_string(packing->slack()) + " tokens after the last boundary";
+    result.unusable.push_back(key + "[" + std::to_string(packing->num_seqs()) + "]: expected " +
+                              std::to_string(result.length) + " (the end of the row), found " +
+                              std::to_string(packing->total_tokens()) +
+                              ": kernels leave the tokens after it unwritten");
   }
   return view;
 }
 
-BoundaryView of_ids(const Batch& batch, int64_t tokens) {
-  BoundaryView view{"seq_idx", std::nullopt, {}};
+BoundaryView of_ids(const Batch& batch, BatchBoundaries& result) {
+  BoundaryView view{"seq_idx", std::nullopt, kNotGiven};
   const BatchField* field = find(batch, "seq_idx");
-  if (field == nullptr) {
-    view.remark = "not given";
-    return view;
-  }
-  if (static_cast<int64_t>(field->values.size()) != tokens) {
-    view.remark = "expected one id per token, found " + std::to_string(field->values.size());
+  if (field == nullptr) return view;
+  view.remark = kUnusable;
+  if (!is_per_token(*field, result)) {
+    result.unusable.push_back("seq_idx: expected one id per token, shape " +
+                              shape_text({1, result.length}) + ", found " +
+                              shape_text(field->shape));
     return view;
   }
   const Result<Packing> packing = Packing::from_seq_idx(field->values);
   if (!packing.ok()) {
-    view.remark = packing.error().message;
+    result.unusable.push_back(packing.error().message);
     return view;
   }
   view.lengths.emplace(packing->lengths().begin(), packing->lengths().end());
+  view.remark.clear();
+  if (packing->slack() > 0) {
+    const int64_t first = packing->total_tokens();
+    view.remark = std::to_string(packing->slack()) + " tokens in no sequence";
+    result.unusable.push_back("seq_idx[" + std::to_string(first) +
+                              "]: expected an id of at least 0, found " +
+                              std::to_string(field->values[static_cast<std::size_t>(first)]) +
+                              ": the convolution writes zeros from there on");
+  }
   return view;
 }
 
-std::vector<int64_t> lengths_between(const std::vector<int64_t>& cu_seqlens) {
-  std::vector<int64_t> lengths;
-  for (std::size_t i = 0; i + 1 < cu_seqlens.size(); ++i) {
-    lengths.push_back(cu_seqlens[i + 1] - cu_seqlens[i]);
-  }
-  return lengths;
-}
-
-/// Of sequences numbered from 0 row by row; one sequence when the rule saw no boundary.
-std::vector<int64_t> lengths_of_index(const std::vector<int64_t>& index, int64_t tokens) {
-  if (index.empty()) return {tokens};
-  std::vector<int64_t> lengths(static_cast<std::size_t>(index.back() + 1), 0);
-  for (const int64_t sequence : index) ++lengths[static_cast<std::size_t>(sequence)];
-  return lengths;
-}
-
-/// The text row of position_ids: [B, L], or the first of four rows [4, B, L]; three rows have none.
-std::optional<std::vector<int64_t>> text_positions(const BatchField& field, int64_t tokens,
-                                                   std::string& remark) {
-  const auto count = static_cast<int64_t>(field.values.size());
-  if (field.shape.size() == 3 && field.shape[0] == 3) {
-    remark = "three rows (M-RoPE) hold no text positions: no rule reads them";
-    return std::nullopt;
-  }
-  const bool four = field.shape.size() == 3 && field.shape[0] == 4;
-  if (count != (four ? 4 : 1) * tokens) {
-    remark = "expected one position per token, found " + std::to_string(count);
-    return std::nullopt;
-  }
-  return std::vector<int64_t>(field.values.begin(), field.values.begin() + tokens);
-}
-
-void read_positions(const Batch& batch, int64_t tokens, BatchBoundaries& result) {
-  result.mask_rule = {"position_ids, eager and sdpa (a step other than +1)", std::nullopt, {}};
-  result.flash_rule = {"position_ids, flash from 5.15 (equal to the minimum)", std::nullopt, {}};
-  result.zero_rule = {"position_ids, flash before 5.15 (equal to 0)", std::nullopt, {}};
-  const BatchField* field = find(batch, "position_ids");
-  std::string remark = "not given";
-  std::optional<std::vector<int64_t>> positions;
-  if (field != nullptr) positions = text_positions(*field, tokens, remark);
-  if (!positions.has_value() || tokens == 0) {
-    result.mask_rule.remark = result.flash_rule.remark = result.zero_rule.remark = remark;
-    return;
-  }
-  result.mask_rule.lengths = lengths_of_index(mask_rule_sequence_index(*positions), tokens);
-  result.flash_rule.lengths = lengths_between(flash_rule_cu_seqlens(*positions));
-  const int64_t least = *std::ranges::min_element(*positions);
-  if (positions->front() != least) {
-    result.flash_rule.remark = "tokens before the first boundary belong to no sequence";
-  }
-  // Before 5.15 the fallback looked for zeros: the same where they are the least positions.
-  result.zero_rule.lengths = least == 0 ? *result.flash_rule.lengths : std::vector<int64_t>{tokens};
+/// Some trainers number the sequences of a packed row in the mask, for attention alone.
+void read_mask(const Batch& batch, BatchBoundaries& result) {
+  const BatchField* mask = find(batch, "attention_mask");
+  if (mask == nullptr || !is_per_token(*mask, result)) return;
+  const auto other = std::ranges::find_if(mask->values, [](int64_t m) { return m != 0 && m != 1; });
+  if (other == mask->values.end()) return;
+  const auto place = other - mask->values.begin();
+  result.unusable.push_back(
+      "attention_mask: expected 0 for a pad and 1 for a token, found " + std::to_string(*other) +
+      " at row " + std::to_string(place / result.length) + ", token " +
+      std::to_string(place % result.length) +
+      ": segment ids of packed sequences, which no kernel follows unless they are turned into "
+      "seq_idx and cu_seq_lens_q");
 }
 
 bool says_several(const BoundaryView& view) {
@@ -110,6 +87,17 @@ bool says_several(const BoundaryView& view) {
 }
 
 }  // namespace
+
+const BatchField* find(const Batch& batch, const std::string& key) {
+  const auto found = batch.find(key);
+  return found == batch.end() ? nullptr : &found->second;
+}
+
+bool is_per_token(const BatchField& field, const BatchBoundaries& b) {
+  const bool shaped = field.shape == std::vector{b.rows, b.length} ||
+                      (b.rows == 1 && field.shape == std::vector{b.length});
+  return shaped && static_cast<int64_t>(field.values.size()) == b.rows * b.length;
+}
 
 std::vector<int64_t> non_empty(const std::vector<int64_t>& lengths) {
   std::vector<int64_t> result;
@@ -132,13 +120,13 @@ Result<BatchBoundaries> read_boundaries(const Batch& batch) {
   BatchBoundaries result;
   result.rows = ids->shape.size() == 2 ? ids->shape[0] : 1;
   result.length = ids->shape.back();
+  read_mask(batch, result);
+  read_positions(batch, result);
   if (result.rows != 1) return result;
-  const int64_t tokens = result.length;
-  result.cu_seq_lens_q = of_offsets(batch, "cu_seq_lens_q", tokens);
-  result.cu_seq_lens_k = of_offsets(batch, "cu_seq_lens_k", tokens);
-  result.cu_seqlens = of_offsets(batch, "cu_seqlens", tokens);
-  result.seq_idx = of_ids(batch, tokens);
-  read_positions(batch, tokens, result);
+  result.cu_seq_lens_q = of_offsets(batch, "cu_seq_lens_q", result);
+  result.cu_seq_lens_k = of_offsets(batch, "cu_seq_lens_k", result);
+  result.cu_seqlens = of_offsets(batch, "cu_seqlens", result);
+  result.seq_idx = of_ids(batch, result);
   for (const BoundaryView* view : {&result.cu_seq_lens_q, &result.cu_seqlens, &result.seq_idx,
                                    &result.cu_seq_lens_k, &result.flash_rule, &result.mask_rule}) {
     if (!result.intended.has_value() && says_several(*view)) result.intended = *view;

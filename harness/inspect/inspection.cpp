@@ -14,6 +14,9 @@ constexpr const char* kIdsRemedy =
 constexpr const char* kOffsetsRemedy =
     "add cu_seq_lens_q, cu_seq_lens_k, max_length_q and max_length_k: "
     "DataCollatorWithFlattening(return_flash_attn_kwargs=True)";
+constexpr const char* kRowsRemedy =
+    "flatten the rows into one, with seq_idx, cu_seq_lens_q and cu_seq_lens_k: "
+    "DataCollatorWithFlattening";
 constexpr const char* kPositionsRemedy =
     "add position_ids that restart with every sequence: "
     "DataCollatorWithFlattening(return_position_ids=True)";
@@ -99,6 +102,20 @@ std::string count_text(int64_t count, const char* what) {
   return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
 }
 
+std::string rows_text(const BatchBoundaries& b) {
+  return count_text(b.rows, "row") + " of " + count_text(b.length, "token");
+}
+
+/// Varlen kernels take a batch of one: to delta-net layers and flash attention every row of several
+/// is one sequence, whatever its positions say.
+void judge_packed_rows(const BatchBoundaries& b, Inspection& result) {
+  result.problems.push_back("position_ids take a step other than +1 within " +
+                            std::to_string(b.packed_rows) + " of " + count_text(b.rows, "row") +
+                            ", as packed sequences do: boundaries of several rows reach no varlen "
+                            "kernel, so the sequences of a row leak into each other");
+  result.remedies.emplace_back(kRowsRemedy);
+}
+
 }  // namespace
 
 std::string_view name_of(Library library) {
@@ -132,6 +149,7 @@ std::string_view name_of(Treatment treatment) {
 Result<Inspection> inspect(const Batch& batch) {
   PACKPROOF_TRY(const BatchBoundaries boundaries, read_boundaries(batch));
   Inspection result;
+  result.problems = boundaries.unusable;
   const int64_t tokens = boundaries.rows * boundaries.length;
   if (boundaries.rows == 1) {
     result.boundaries = {boundaries.cu_seq_lens_q, boundaries.cu_seq_lens_k, boundaries.cu_seqlens,
@@ -145,9 +163,13 @@ Result<Inspection> inspect(const Batch& batch) {
     result.summary = "packed: " + count_text(count, "sequence") + " by " +
                      boundaries.intended->source + ", " + count_text(tokens, "token");
     judge_consumers(batch, boundaries, result);
+  } else if (boundaries.packed_rows > 0) {
+    result.summary = "packed rows: " + rows_text(boundaries);
+    judge_packed_rows(boundaries, result);
+  } else if (!boundaries.unusable.empty()) {
+    result.summary = "boundaries that can't be followed: " + rows_text(boundaries);
   } else if (boundaries.rows > 1) {
-    result.summary = "padded: " + count_text(boundaries.rows, "row") + " of " +
-                     count_text(boundaries.length, "token");
+    result.summary = "padded: " + rows_text(boundaries);
   } else {
     result.summary = "one sequence of " + count_text(tokens, "token");
   }

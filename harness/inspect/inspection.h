@@ -59,7 +59,8 @@ struct Inspection {
 
 /// Judges a batch for hybrid models (delta-net layers and softmax attention): which boundaries every
 /// consumer will see, where they disagree, and the traps of labels, padding and dtypes (spec 4, 5).
-/// kInvalidInput for a batch without input_ids, or with keys of impossible shapes.
+/// A key that is given but damaged is a problem like a wrong boundary. kInvalidInput for a batch
+/// without input_ids, or with input_ids of an impossible shape.
 Result<Inspection> inspect(const Batch& batch);
 
 std::string inspection_text(const Inspection& inspection);

@@ -1,5 +1,7 @@
 #include "harness/inspect/traps.h"
 
+#include "harness/core/tensor.h"
+
 #include <algorithm>
 
 namespace packproof {
@@ -9,11 +11,7 @@ constexpr int64_t kIgnoredLabel = -100;
 constexpr const char* kKnownKeys[] = {
     "input_ids",    "position_ids", "cu_seq_lens_q", "cu_seq_lens_k",  "cu_seqlens",
     "max_length_q", "max_length_k", "seq_idx",       "attention_mask", "labels"};
-
-const BatchField* find(const Batch& batch, const char* key) {
-  const auto found = batch.find(key);
-  return found == batch.end() ? nullptr : &found->second;
-}
+constexpr const char* kPackedKeys[] = {"cu_seq_lens_q", "cu_seq_lens_k", "cu_seqlens", "seq_idx"};
 
 void labels(const Batch& batch, const BatchBoundaries& b, Inspection& result) {
   const BatchField* field = find(batch, "labels");
@@ -91,8 +89,9 @@ void dtypes(const Batch& batch, const BatchBoundaries& b, Inspection& result) {
       result.problems.push_back(std::string(key) + ": expected shape [N + 1] without a batch axis");
     }
   }
-  if (b.rows > 1 &&
-      (find(batch, "cu_seq_lens_q") != nullptr || find(batch, "seq_idx") != nullptr)) {
+  const bool boundaries = std::ranges::any_of(
+      kPackedKeys, [&](const char* key) { return find(batch, key) != nullptr; });
+  if (b.rows > 1 && boundaries) {
     result.problems.push_back("boundaries of packed sequences with " + std::to_string(b.rows) +
                               " rows: packed batches have one row");
   }
@@ -102,9 +101,10 @@ void dtypes(const Batch& batch, const BatchBoundaries& b, Inspection& result) {
 void padding(const Batch& batch, const BatchBoundaries& b, Inspection& result) {
   const BatchField* mask = find(batch, "attention_mask");
   if (mask == nullptr || b.packed()) return;
-  if (static_cast<int64_t>(mask->values.size()) != b.rows * b.length) {
-    result.problems.emplace_back(
-        "attention_mask is not [B, L]: delta-net layers take a 2-D mask only and see no padding");
+  if (!is_per_token(*mask, b)) {
+    result.problems.push_back("attention_mask: expected shape " + shape_text({b.rows, b.length}) +
+                              ", found " + shape_text(mask->shape) +
+                              ": delta-net layers take a 2-D mask only and see no padding");
     return;
   }
   bool right = false;
