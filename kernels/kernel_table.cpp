@@ -28,8 +28,9 @@ const char* keep_for_this_thread(const char* text) {
 template <typename Args, ArgumentCheck (*kCheck)(const Args&), bool kOnlySm90>
 const char* unsupported_reason(const void* args, [[maybe_unused]] int32_t sm) {
 #ifdef PACKPROOF_CUDA_LIBRARY
-  if (sm < 80) return "the library holds code for sm_80 and later only";
-  if (kOnlySm90 && sm / 10 != 9) return "wgmma is an instruction of sm_90 alone";
+  const bool is_ampere_or_ada = sm / 10 == 8;  // all of which run code for sm_80
+  if (!is_ampere_or_ada && sm != 90) return "the library holds code for sm_80 to sm_89 and sm_90";
+  if (kOnlySm90 && sm != 90) return "wgmma is an instruction of sm_90 alone";
 #endif
   const ArgumentCheck check = kCheck(*static_cast<const Args*>(args));
   if (check.status() != PACKPROOF_NOT_SUPPORTED) return nullptr;

@@ -29,11 +29,16 @@ packproof_status launch(const LaunchConfig& config, packproof_message* message, 
                                  static_cast<int>(config.shared_bytes));
   }
   if (error == cudaSuccess) {
-    kKernel<<<config.grid, config.block, config.shared_bytes,
-              static_cast<cudaStream_t>(config.stream)>>>(args...);
-    error = cudaGetLastError();
+    // Unlike <<<>>> this returns the error of this launch, not one that an earlier call left.
+    cudaLaunchConfig_t start{};
+    start.gridDim = config.grid;
+    start.blockDim = config.block;
+    start.dynamicSmemBytes = config.shared_bytes;
+    start.stream = static_cast<cudaStream_t>(config.stream);
+    error = cudaLaunchKernelEx(&start, kKernel, args...);
   }
   if (error == cudaSuccess) return PACKPROOF_OK;
+  cudaGetLastError();  // it is reported here, and no later call's
   if (message != nullptr) {
     std::snprintf(message->text, sizeof(message->text), "%s: the launch failed: %s", config.name,
                   cudaGetErrorString(error));
@@ -46,19 +51,37 @@ packproof_status launch(const LaunchConfig& config, packproof_message* message, 
 #endif
 }
 
-/// Multiprocessors of the current device; 1 on the host, where sharing staged data pays most. For
-/// choices that change no bit.
+#ifdef __CUDACC__
+/// 0 where the current device does not say.
+inline int attribute_of_device(cudaDeviceAttr attribute) {
+  int device = 0;
+  int value = 0;
+  if (cudaGetDevice(&device) != cudaSuccess ||
+      cudaDeviceGetAttribute(&value, attribute, device) != cudaSuccess) {
+    cudaGetLastError();
+    return 0;
+  }
+  return value;
+}
+#endif
+
+// What launches choose their way by: of the current device, or of the emulated one (simt/launch.h).
+// No choice changes a bit.
+
 inline int num_multiprocessors() {
 #ifdef __CUDACC__
-  int device = 0;
-  int count = 0;
-  if (cudaGetDevice(&device) != cudaSuccess ||
-      cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device) != cudaSuccess) {
-    return 1;
-  }
-  return count;
+  return attribute_of_device(cudaDevAttrMultiProcessorCount);
 #else
-  return 1;
+  return simt::num_multiprocessors();
+#endif
+}
+
+/// Of one block.
+inline std::size_t max_shared_bytes() {
+#ifdef __CUDACC__
+  return static_cast<std::size_t>(attribute_of_device(cudaDevAttrMaxSharedMemoryPerBlockOptin));
+#else
+  return simt::max_shared_bytes();
 #endif
 }
 

@@ -3,8 +3,8 @@
 // Mapping     grid sequences (longest first) * value heads * slices of V; a warp owns 16 columns of
 //             the state and keeps them in registers as S^T from the first chunk to the last
 //             (chunk_state.cuh). Warps share staged rows and operators only: one barrier a chunk.
-// Staging     the next chunk's q, k, v, A, P are copied while this one is computed; with 256 keys
-//             there is room for one chunk only.
+// Staging     the next chunk's q, k, v, A, P are copied while this one is computed; with 256 keys,
+//             and with 128 on devices of 99 KB (sm_86, sm_89), there is room for one chunk only.
 // Shared      ScanShared: 126,464 bytes for 128 keys and a slice of 128 columns.
 // Bits        No result depends on the slice, the order of blocks, or another sequence.
 
@@ -79,20 +79,17 @@ __device__ __forceinline__ void stage_chunk(const ChunkParams<T>& params, const 
   ptx::copy_async_commit();
 }
 
-template <typename T, int kKeys, int kColumns>
+template <typename T, int kKeys, int kColumns, int kNumStages>
 struct ScanShared {
-  static constexpr int kNumStages = kKeys <= 128 ? 2 : 1;
   ScanStage<T, kKeys, kColumns> stage[kNumStages];
 };
 
-template <typename T, int kKeys, int kColumns>
+template <typename T, int kKeys, int kColumns, int kNumStages>
 __global__ void __launch_bounds__(ScanThreads<kColumns>::kAll)
     chunk_scan(ChunkParams<T> params, int num_slices) {
   const int place = place_of_scan(params, num_slices);
   if (place >= params.schedule.counts->num_long) return;
-  using Shared = ScanShared<T, kKeys, kColumns>;
-  constexpr int kNumStages = Shared::kNumStages;
-  Shared& shared = block_shared<Shared>();
+  auto& shared = block_shared<ScanShared<T, kKeys, kColumns, kNumStages>>();
   const DeltaRuleTokens<T>& tokens = params.tokens;
 
   const ScanTask task = task_of_scan(params, place, num_slices, kColumns);
@@ -148,15 +145,15 @@ __global__ void __launch_bounds__(ScanThreads<kColumns>::kAll)
   }
 }
 
-template <typename T, int kKeys, int kColumns>
+template <typename T, int kKeys, int kColumns, int kNumStages = kKeys <= 128 ? 2 : 1>
 packproof_status launch_slices(const ChunkParams<T>& params, const ChunkGrids& grids, void* stream,
                                packproof_message* message) {
   const int num_slices = (params.tokens.head_v_dim + kColumns - 1) / kColumns;
-  return launch<&chunk_scan<T, kKeys, kColumns>>(
+  return launch<&chunk_scan<T, kKeys, kColumns, kNumStages>>(
       {.name = "chunk_scan",
        .grid = dim3(static_cast<unsigned>(grids.num_long * params.num_v_heads * num_slices)),
        .block = dim3(ScanThreads<kColumns>::kAll),
-       .shared_bytes = sizeof(ScanShared<T, kKeys, kColumns>),
+       .shared_bytes = sizeof(ScanShared<T, kKeys, kColumns, kNumStages>),
        .stream = stream},
       message, params, num_slices);
 }
@@ -186,6 +183,9 @@ packproof_status launch_chunk_scan(const ChunkParams<T>& params, const ChunkGrid
     } else if constexpr (kKeys == 256) {
       return launch_slices<T, kKeys, 64>(params, grids, stream, message);
     } else {
+      if (kKeys == 128 && max_shared_bytes() < sizeof(ScanShared<T, 128, 128, 2>)) {
+        return launch_slices<T, 128, 64, 1>(params, grids, stream, message);
+      }
       if (columns == 32) return launch_slices<T, kKeys, 32>(params, grids, stream, message);
       if (columns == 64) return launch_slices<T, kKeys, 64>(params, grids, stream, message);
       return launch_slices<T, kKeys, 128>(params, grids, stream, message);

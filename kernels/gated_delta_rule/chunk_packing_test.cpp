@@ -56,21 +56,6 @@ std::vector<uint64_t> bits_at(const DeltaRuleCall& call, int64_t n, int64_t firs
   return bits;
 }
 
-/// A call of its own for rows first .. of sequence n.
-DeltaRuleCall part_of(const DeltaRuleCall& call, int64_t n, int64_t first, int64_t length,
-                      int32_t dtype) {
-  const DeltaRuleShape shape{call.q.shape()[2], call.v.shape()[2], call.q.shape()[3],
-                             call.v.shape()[3]};
-  DeltaRuleCall part = DeltaRuleCall::chunked(dense_packing(1, length), 1, length, shape, dtype);
-  for (TestTensor DeltaRuleCall::*tensor : kTokenTensors) {
-    part.*tensor = (call.*tensor).slice(1, first, length);
-  }
-  part.initial_state =
-      call.initial_state.present() ? call.initial_state.slice(0, n, 1) : TestTensor();
-  part.qk_l2norm = call.qk_l2norm;
-  return part;
-}
-
 void copy_rows(const TestTensor& from, int64_t from_row, TestTensor& to, int64_t to_row,
                int64_t count) {
   const std::vector<int64_t>& shape = from.shape();
@@ -172,7 +157,7 @@ TEST_P(ChunkPacking, RandomPackingsHaveTheBitsOfAloneAndOfPermuted) {
       const std::vector<uint64_t> bits = bits_at(packed, n, first, length);
       ASSERT_EQ(bits_at(permuted, static_cast<int64_t>(place), shuffled.cu[place], length), bits)
           << "round " << round << ", sequence " << n;
-      const DeltaRuleCall alone = part_of(packed, n, first, length, dtype());
+      const DeltaRuleCall alone = packed.part(n, first, length);
       ASSERT_EQ(alone.launch().status, PACKPROOF_OK);
       ASSERT_EQ(bits_at(alone, 0, 0, length), bits) << "round " << round << ", sequence " << n;
     }
@@ -222,17 +207,17 @@ TEST_P(ChunkPacking, RightPaddingChangesNoBitBeforeIt) {
       DeltaRuleCall::chunked(dense_packing(1, 140), 1, 140, shape, dtype());
   ASSERT_EQ(padded.launch().status, PACKPROOF_OK);
   for (const int64_t length : {1, 15, 16, 17, 63, 64, 65, 100, 128, 139}) {
-    const DeltaRuleCall alone = part_of(padded, 0, 0, length, dtype());
+    const DeltaRuleCall alone = padded.part(0, 0, length);
     ASSERT_EQ(alone.launch().status, PACKPROOF_OK);
     EXPECT_EQ(alone.output.bits(), padded.output.slice(1, 0, length).bits()) << length;
   }
   // Rows of zeros that do not decay leave the state as it is.
-  DeltaRuleCall zeros = part_of(padded, 0, 0, 140, dtype());
+  DeltaRuleCall zeros = padded.part(0, 0, 140);
   for (TestTensor DeltaRuleCall::*tensor : kTokenTensors) {
     copy_rows(TestTensor(dtype(), (zeros.*tensor).shape()), 50, zeros.*tensor, 50, 90);
   }
   ASSERT_EQ(zeros.launch().status, PACKPROOF_OK);
-  const DeltaRuleCall alone = part_of(padded, 0, 0, 50, dtype());
+  const DeltaRuleCall alone = padded.part(0, 0, 50);
   ASSERT_EQ(alone.launch().status, PACKPROOF_OK);
   EXPECT_EQ(zeros.final_state.bits(), alone.final_state.bits());
 }
@@ -288,7 +273,7 @@ TEST_P(ChunkPacking, CuttingAtChunksAndCarryingTheStateHasTheBitsOfOnePrefill) {
     TestTensor state = whole.initial_state;
     int64_t first = 0;
     for (const int64_t length : pieces) {
-      DeltaRuleCall piece = part_of(whole, 0, first, length, dtype());
+      DeltaRuleCall piece = whole.part(0, first, length);
       piece.initial_state = state;
       ASSERT_EQ(piece.launch().status, PACKPROOF_OK);
       EXPECT_EQ(piece.output.bits(), whole.output.slice(1, first, length).bits());
@@ -364,7 +349,7 @@ TEST_P(ChunkPacking, ManySequencesAreScheduledWhole) {
   ASSERT_EQ(packed.launch().status, PACKPROOF_OK);
   for (int64_t n = 0; n < packing.num_seqs(); n += 7) {
     const auto at = static_cast<size_t>(n);
-    const DeltaRuleCall alone = part_of(packed, n, packing.cu[at], lens[at], dtype());
+    const DeltaRuleCall alone = packed.part(n, packing.cu[at], lens[at]);
     ASSERT_EQ(alone.launch().status, PACKPROOF_OK);
     ASSERT_EQ(bits_at(alone, 0, 0, lens[at]), bits_at(packed, n, packing.cu[at], lens[at])) << n;
   }

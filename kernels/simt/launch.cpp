@@ -117,21 +117,35 @@ packproof_status check_config(const LaunchConfig& config, packproof_message* mes
   if (config.grid.z < 1 || config.grid.z > kMaxGridYZ) {
     return refuse(config, message, "blocks in z", config.grid.z, kMaxGridYZ);
   }
-  if (config.shared_bytes > SharedArena::kMaxBytes) {
-    return refuse(config, message, "shared bytes", config.shared_bytes, SharedArena::kMaxBytes);
+  if (config.shared_bytes > max_shared_bytes()) {
+    return refuse(config, message, "shared bytes", config.shared_bytes, max_shared_bytes());
   }
   return PACKPROOF_OK;
 }
 
+/// A number from 1 to `most` in the environment, or `otherwise`.
+long number_in_environment(const char* name, long most, long otherwise) {
+  const char* text = std::getenv(name);
+  const long wanted = text == nullptr ? 0 : std::strtol(text, nullptr, 10);
+  return wanted >= 1 ? std::min(wanted, most) : otherwise;
+}
+
 unsigned wanted_workers() {
-  if (const char* text = std::getenv("PACKPROOF_SIMT_THREADS")) {
-    const long wanted = std::strtol(text, nullptr, 10);
-    if (wanted >= 1) return static_cast<unsigned>(std::min(wanted, 1024L));
-  }
-  return std::max(1u, std::thread::hardware_concurrency());
+  const long all = std::max(1L, static_cast<long>(std::thread::hardware_concurrency()));
+  return static_cast<unsigned>(number_in_environment("PACKPROOF_SIMT_THREADS", 1024, all));
 }
 
 }  // namespace
+
+int num_multiprocessors() {
+  return static_cast<int>(number_in_environment("PACKPROOF_SIMT_MULTIPROCESSORS", 1024, 1));
+}
+
+std::size_t max_shared_bytes() {
+  constexpr auto kMost = static_cast<long>(SharedArena::kMaxBytes);
+  return static_cast<std::size_t>(
+      number_in_environment("PACKPROOF_SIMT_SHARED_BYTES", kMost, kMost));
+}
 
 packproof_status launch(const LaunchConfig& config, void (*invoke)(void*), void* context,
                         packproof_message* message) {

@@ -3,6 +3,7 @@
 #include "kernels/common/launch_config.h"
 #include "packproof/kernel_abi.h"
 
+#include <cstddef>
 #include <cstdint>
 
 namespace packproof::simt {
@@ -15,6 +16,12 @@ namespace packproof::simt {
 /// thread; of several faults it is the one of the block that comes first in the schedule.
 packproof_status launch(const LaunchConfig& config, void (*invoke)(void* context), void* context,
                         packproof_message* message);
+
+/// What the emulated device has: one multiprocessor and the 227 KB of shared memory a block that
+/// sm_90 gives, or what PACKPROOF_SIMT_MULTIPROCESSORS and PACKPROOF_SIMT_SHARED_BYTES say at the
+/// time of the call. Launches choose their way by these, never a bit of their results.
+int num_multiprocessors();
+std::size_t max_shared_bytes();
 
 /// Seeds the order of blocks, and of threads between synchronisation points, of later launches in
 /// this process; 0 is the natural order.

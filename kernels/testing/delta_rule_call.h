@@ -60,6 +60,21 @@ struct DeltaRuleCall {
     return call;
   }
 
+  /// Rows first .. first + length - 1 of sequence n of a chunked call, as a call of their own.
+  DeltaRuleCall part(int64_t n, int64_t first, int64_t length) const {
+    const DeltaRuleShape shape{q.shape()[2], v.shape()[2], q.shape()[3], v.shape()[3]};
+    DeltaRuleCall part = chunked(dense_packing(1, length), 1, length, shape, q.dtype());
+    part.q = q.slice(1, first, length);
+    part.k = k.slice(1, first, length);
+    part.v = v.slice(1, first, length);
+    part.g = g.slice(1, first, length);
+    part.beta = beta.slice(1, first, length);
+    part.initial_state = initial_state.present() ? initial_state.slice(0, n, 1) : TestTensor();
+    part.qk_l2norm = qk_l2norm;
+    part.variant = variant;
+    return part;
+  }
+
   packproof_gated_delta_rule_fwd_args args() const {
     packproof_gated_delta_rule_fwd_args args{};
     args.struct_size = sizeof(args);

@@ -27,6 +27,8 @@ class TestTensor {
 
   bool present() const { return memory_ != nullptr; }
 
+  int32_t dtype() const { return dtype_; }
+
   const std::vector<int64_t>& shape() const { return shape_; }
 
   double at(std::initializer_list<int64_t> index) const;
