@@ -61,6 +61,8 @@ ArgumentCheck check_causal_conv1d_fwd(const packproof_causal_conv1d_fwd_args& ar
                        {"weight", &args.weight},
                        {"bias", &args.bias},
                        {"initial_state", &args.initial_state}});
+  check.apart_from_packing({{"output", &args.output}, {"final_state", &args.final_state}},
+                           args.packing);
   return check;
 }
 

@@ -40,6 +40,18 @@ int64_t boundary_at(const packproof_packing& packing, int64_t index) {
              : static_cast<const int32_t*>(packing.cu_seqlens_host)[index];
 }
 
+/// Contiguous memory as a tensor; absent where the pointer is null.
+packproof_tensor vector_at(const void* data, int64_t size, int32_t dtype) {
+  packproof_tensor vector{};
+  if (data == nullptr) return vector;
+  vector.data = const_cast<void*>(data);
+  vector.shape[0] = size;
+  vector.stride[0] = 1;
+  vector.rank = 1;
+  vector.dtype = dtype;
+  return vector;
+}
+
 void format_into(packproof_message& message, const char* op, const char* format, va_list list) {
   const int used = std::snprintf(message.text, sizeof(message.text), "%s: ", op);
   std::vsnprintf(message.text + used, sizeof(message.text) - static_cast<size_t>(used), format,
@@ -123,10 +135,14 @@ void ArgumentCheck::tensor(NamedTensor named, int32_t dtype, std::initializer_li
     return refuse("expected data for %s of shape %s, found a null pointer", named.name,
                   shape_text(found).c_str());
   }
-  if (reinterpret_cast<uintptr_t>(found.data) % static_cast<uintptr_t>(bytes_of_dtype(dtype))) {
-    return refuse("expected %s aligned to its %lld-byte elements, found address %p", named.name,
-                  static_cast<long long>(bytes_of_dtype(dtype)), found.data);
-  }
+  aligned(named.name, found.data, dtype);
+}
+
+void ArgumentCheck::aligned(const char* name, const void* data, int32_t dtype) {
+  const int64_t bytes = bytes_of_dtype(dtype);
+  if (!ok() || reinterpret_cast<uintptr_t>(data) % static_cast<uintptr_t>(bytes) == 0) return;
+  refuse("expected %s aligned to its %lld-byte elements, found address %p", name,
+         static_cast<long long>(bytes), data);
 }
 
 void ArgumentCheck::optional_tensor(NamedTensor named, int32_t dtype,
@@ -152,22 +168,42 @@ void ArgumentCheck::outputs_apart(std::initializer_list<NamedTensor> outputs,
   for (const NamedTensor* output = outputs.begin(); output != outputs.end(); ++output) {
     if (!ok()) return;
     if (is_present(*output->tensor) && !elements_distinct(*output->tensor)) {
-      refuse("expected every element of %s in its own place, found strides that share memory",
-             output->name);
+      not_supported(
+          "expected strides of %s that each step beyond all that smaller ones reach, found "
+          "elements "
+          "that share memory or interleave",
+          output->name);
     }
-    for (const NamedTensor& input : inputs) {
-      if (spans_meet(*output->tensor, *input.tensor)) {
-        refuse("expected %s apart from %s, found that they overlap in memory", output->name,
-               input.name);
-      }
-    }
+    for (const NamedTensor& input : inputs) apart(*output, input);
     for (const NamedTensor* other = output + 1; other != outputs.end(); ++other) {
-      if (spans_meet(*output->tensor, *other->tensor)) {
-        refuse("expected %s apart from %s, found that they overlap in memory", output->name,
-               other->name);
-      }
+      apart(*output, *other);
     }
   }
+}
+
+void ArgumentCheck::apart(NamedTensor one, NamedTensor other) {
+  if (!ok() || !spans_meet(*one.tensor, *other.tensor)) return;
+  refuse("expected %s apart from %s, found that they overlap in memory", one.name, other.name);
+}
+
+void ArgumentCheck::apart_from_packing(std::initializer_list<NamedTensor> outputs,
+                                       const packproof_packing& packing) {
+  const packproof_tensor cu_seqlens =
+      vector_at(packing.cu_seqlens, packing.num_seqs + 1, packing.cu_seqlens_dtype);
+  const packproof_tensor seq_idx = vector_at(packing.seq_idx, packing.total_tokens, PACKPROOF_I32);
+  for (const NamedTensor& output : outputs) {
+    apart(output, {"cu_seqlens", &cu_seqlens});
+    apart(output, {"seq_idx", &seq_idx});
+  }
+}
+
+void ArgumentCheck::apart_from_workspace(std::initializer_list<NamedTensor> tensors,
+                                         const packproof_packing& packing, const void* workspace,
+                                         size_t bytes) {
+  const packproof_tensor memory =
+      vector_at(workspace, static_cast<int64_t>((bytes + 3) / 4), PACKPROOF_I32);
+  for (const NamedTensor& tensor : tensors) apart(tensor, {"the workspace", &memory});
+  apart_from_packing({{"the workspace", &memory}}, packing);
 }
 
 void ArgumentCheck::packing(const packproof_packing& packing, int64_t num_batches,
@@ -199,6 +235,7 @@ void ArgumentCheck::packing(const packproof_packing& packing, int64_t num_batche
                   number(row_length), number(packing.total_tokens));
   }
   if (packing.cu_seqlens != nullptr) cu_seqlens(packing);
+  if (packing.seq_idx != nullptr) aligned("seq_idx", packing.seq_idx, PACKPROOF_I32);
   if (!ok() || packing.seq_idx_host == nullptr) return;
   for (int64_t row = 0; row < row_length; ++row) {
     if (packing.seq_idx_host[row] < -1) {
@@ -214,7 +251,10 @@ void ArgumentCheck::cu_seqlens(const packproof_packing& packing) {
     return refuse("expected cu_seqlens in i32 or i64, found %s",
                   name_of_dtype(packing.cu_seqlens_dtype));
   }
-  if (packing.cu_seqlens_host == nullptr) return;
+  aligned("cu_seqlens", packing.cu_seqlens, packing.cu_seqlens_dtype);
+  if (!ok() || packing.cu_seqlens_host == nullptr) return;
+  aligned("cu_seqlens_host", packing.cu_seqlens_host, packing.cu_seqlens_dtype);
+  if (!ok()) return;
   if (boundary_at(packing, 0) != 0) {
     return refuse("expected cu_seqlens to start at 0, found %lld", number(boundary_at(packing, 0)));
   }

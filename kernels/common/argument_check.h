@@ -58,8 +58,15 @@ class ArgumentCheck {
   void at_most(const char* name, int64_t size, int64_t limit);
 
   /// No two elements of an output share memory, nor an output with an input or other output.
+  /// NOT_SUPPORTED where outputs' strides alone do not show the first.
   void outputs_apart(std::initializer_list<NamedTensor> outputs,
                      std::initializer_list<NamedTensor> inputs);
+
+  /// Nor one of these tensors with the metadata that kernels read beside them, or the workspace.
+  void apart_from_packing(std::initializer_list<NamedTensor> outputs,
+                          const packproof_packing& packing);
+  void apart_from_workspace(std::initializer_list<NamedTensor> tensors,
+                            const packproof_packing& packing, const void* workspace, size_t bytes);
 
   /// Metadata of token tensors [num_batches, row_length, ...]: presence, sizes, and contents where
   /// host copies are given.
@@ -72,6 +79,8 @@ class ArgumentCheck {
 
  private:
   void cu_seqlens(const packproof_packing& packing);
+  void aligned(const char* name, const void* data, int32_t dtype);
+  void apart(NamedTensor one, NamedTensor other);
 
   const char* op_;
   packproof_status status_ = PACKPROOF_OK;

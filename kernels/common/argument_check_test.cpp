@@ -3,6 +3,9 @@
 #include "kernels/testing/delta_rule_call.h"
 #include "kernels/testing/loaded_library.h"
 
+#include <cstddef>
+#include <cstdio>
+#include <cstring>
 #include <functional>
 #include <string>
 #include <vector>
@@ -82,20 +85,67 @@ TEST(ArgumentCheck, RefusesStridesAndAliases) {
        "expected k with no negative size or stride, found size 6 and stride -8 on axis T"});
   expect_refusal({[](DeltaArgs& args) { args.k.stride[1] = INT64_MAX; }, PACKPROOF_INVALID_ARGUMENT,
                   "expected k within 2^58 elements, found shape [1, 6, 1, 8] with larger strides"});
-  expect_refusal({[](DeltaArgs& args) { args.output.stride[1] = 4; }, PACKPROOF_INVALID_ARGUMENT,
-                  "expected every element of output in its own place, found strides that share "
-                  "memory"});
+  const std::string strides =
+      "expected strides of output that each step beyond all that smaller ones reach, found "
+      "elements "
+      "that share memory or interleave";
   expect_refusal(
-      {[](DeltaArgs& args) { args.output.stride[2] = 3; },  // the last column is the next head
-       PACKPROOF_INVALID_ARGUMENT,
-       "expected every element of output in its own place, found strides that share "
-       "memory"});
+      {[](DeltaArgs& args) { args.output.stride[1] = 4; }, PACKPROOF_NOT_SUPPORTED, strides});
+  // The last column is the next head.
+  expect_refusal(
+      {[](DeltaArgs& args) { args.output.stride[2] = 3; }, PACKPROOF_NOT_SUPPORTED, strides});
   expect_refusal({[](DeltaArgs& args) { args.output = args.v; }, PACKPROOF_INVALID_ARGUMENT,
                   "expected output apart from v, found that they overlap in memory"});
   expect_refusal({[](DeltaArgs& args) { args.final_state = args.initial_state; },
                   PACKPROOF_INVALID_ARGUMENT,
                   "expected final_state apart from initial_state, found that they overlap in "
                   "memory"});
+}
+
+TEST(ArgumentCheck, RefusesMetadataInsideOutputsOrBetweenAddresses) {
+  const auto at = [](const void* data, ptrdiff_t bytes) {
+    return static_cast<const void*>(static_cast<const unsigned char*>(data) + bytes);
+  };
+  expect_refusal({[&](DeltaArgs& args) { args.packing.cu_seqlens = at(args.output.data, 8); },
+                  PACKPROOF_INVALID_ARGUMENT,
+                  "expected output apart from cu_seqlens, found that they overlap in memory"});
+  expect_refusal({[&](DeltaArgs& args) {
+                    args.packing.seq_idx =
+                        static_cast<const int32_t*>(at(args.final_state.data, 0));
+                    args.packing.seq_idx_host = nullptr;
+                  },
+                  PACKPROOF_INVALID_ARGUMENT,
+                  "expected final_state apart from seq_idx, found that they overlap in memory"});
+  static const int64_t kBoundaries[] = {0, 2, 5, 0};
+  std::string address(32, ' ');
+  std::snprintf(address.data(), address.size(), "%p", at(kBoundaries, 4));
+  address.resize(std::strlen(address.c_str()));
+  expect_refusal({[&](DeltaArgs& args) {
+                    args.packing.cu_seqlens = at(kBoundaries, 4);
+                    args.packing.cu_seqlens_host = nullptr;
+                    args.packing.cu_seqlens_dtype = PACKPROOF_I64;
+                  },
+                  PACKPROOF_INVALID_ARGUMENT,
+                  "expected cu_seqlens aligned to its 8-byte elements, found address " + address});
+}
+
+TEST(ArgumentCheck, RefusesAWorkspaceThatHoldsATensor) {
+  DeltaRuleCall call =
+      DeltaRuleCall::chunked(packing().view(), 1, packing().total(), {1, 2, 8, 4}, PACKPROOF_BF16);
+  DeltaArgs args = call.args();
+  const packproof_kernel& kernel =
+      kernel_of(fastest_library(), PACKPROOF_CHUNK_GATED_DELTA_RULE, &args);
+  const size_t bytes = kernel.workspace_size(&args);
+  auto* workspace = static_cast<unsigned char*>(test_workspace(bytes + 4096));
+  args.q.data = workspace + 256;
+  packproof_message message{};
+  EXPECT_EQ(kernel.launch(&args, workspace, bytes, nullptr, &message), PACKPROOF_INVALID_ARGUMENT);
+  EXPECT_STREQ(
+      message.text,
+      "chunk_gated_delta_rule: expected q apart from the workspace, found that they overlap "
+      "in memory");
+  EXPECT_EQ(kernel.launch(&args, workspace + 8, bytes, nullptr, &message),
+            PACKPROOF_INVALID_ARGUMENT);
 }
 
 TEST(ArgumentCheck, RefusesMetadataThatContradictsItself) {

@@ -137,13 +137,10 @@ packproof_status launch_all(const Args& args, void* workspace, size_t workspace_
   if (args.packing.num_seqs == 0) return PACKPROOF_OK;
   const ChunkGrids grids = grids_of(args);
   const Workspace<T> parts = divide_workspace<T, kScan>(args, grids, workspace);
-  ArgumentCheck check("chunk_gated_delta_rule");
-  if (workspace == nullptr || workspace_bytes < parts.bytes ||
-      reinterpret_cast<uintptr_t>(workspace) % kPieceBytes != 0) {
-    check.refuse("expected a workspace of at least %zu bytes aligned to %d, found %zu bytes at %p",
-                 parts.bytes, kPieceBytes, workspace_bytes, workspace);
-    return check.report(message);
-  }
+  packproof_status status = check_chunk_gated_delta_rule_workspace(args, workspace, workspace_bytes,
+                                                                   parts.bytes, kPieceBytes)
+                                .report(message);
+  if (status != PACKPROOF_OK) return status;
   const ChunkParams<T> params{
       .tokens = tokens_of<T, 0>(args),
       .sequences = sequence_view(args.packing, args.q.shape[1]),
@@ -160,8 +157,8 @@ packproof_status launch_all(const Args& args, void* workspace, size_t workspace_
       .values_aligned = has_aligned_rows(args.v),
       .output_aligned = has_aligned_rows(args.output),
   };
-  packproof_status status = launch_chunk_schedule(lengths_of(args, args.packing.cu_seqlens),
-                                                  params.schedule, stream, message);
+  status = launch_chunk_schedule(lengths_of(args, args.packing.cu_seqlens), params.schedule, stream,
+                                 message);
   if (status == PACKPROOF_OK) status = launch_chunk_prep(params, grids, stream, message);
   if (status == PACKPROOF_OK) status = launch_scan<kScan>(params, grids, stream, message);
   if (status == PACKPROOF_OK) status = launch_chunk_window(params, grids, stream, message);

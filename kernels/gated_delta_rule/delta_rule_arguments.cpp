@@ -116,6 +116,9 @@ void check_fwd(ArgumentCheck& check, const packproof_gated_delta_rule_fwd_args& 
     check_outputs_apart(check, args, {"final_state", &args.final_state},
                         {"initial_state", &args.initial_state});
   }
+  check.apart_from_packing(
+      {{"output", &args.output}, {"final_state", &args.final_state}, {"state", &args.state}},
+      args.packing);
 }
 
 }  // namespace
@@ -145,6 +148,32 @@ ArgumentCheck check_chunk_gated_delta_rule_fwd(const packproof_gated_delta_rule_
   check.at_most("sequences and chunks of 64 rows", tiles, kMaxBlocks);
   if (!check.ok()) return check;
   check.at_most("Hv times sequences and chunks of 64 rows", tiles * args.v.shape[2], kMaxBlocks);
+  return check;
+}
+
+ArgumentCheck check_chunk_gated_delta_rule_workspace(
+    const packproof_gated_delta_rule_fwd_args& args, const void* workspace, size_t found,
+    size_t expected, size_t alignment) {
+  ArgumentCheck check("chunk_gated_delta_rule");
+  if (workspace == nullptr || found < expected ||
+      reinterpret_cast<uintptr_t>(workspace) % alignment != 0) {
+    check.refuse("expected a workspace of at least %zu bytes aligned to %zu, found %zu bytes at %p",
+                 expected, alignment, found, workspace);
+  }
+  check.apart_from_workspace({{"q", &args.q},
+                              {"k", &args.k},
+                              {"v", &args.v},
+                              {"g", &args.g},
+                              {"a", &args.a},
+                              {"A_log", &args.A_log},
+                              {"dt_bias", &args.dt_bias},
+                              {"beta", &args.beta},
+                              {"initial_state", &args.initial_state},
+                              {"output", &args.output},
+                              {"final_state", &args.final_state},
+                              {"state", &args.state},
+                              {"state_indices", &args.state_indices}},
+                             args.packing, workspace, expected);
   return check;
 }
 

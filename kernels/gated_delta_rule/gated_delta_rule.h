@@ -16,6 +16,12 @@ ArgumentCheck check_chunk_gated_delta_rule_fwd(const packproof_gated_delta_rule_
 ArgumentCheck check_chunk_gated_delta_rule_fwd_sm90(
     const packproof_gated_delta_rule_fwd_args& args);
 
+/// Of arguments that one of these took: `found` bytes of workspace where `expected` are needed, apart
+/// from every tensor.
+ArgumentCheck check_chunk_gated_delta_rule_workspace(
+    const packproof_gated_delta_rule_fwd_args& args, const void* workspace, size_t found,
+    size_t expected, size_t alignment);
+
 // Table entries (packproof_kernel::launch). Only the chunked op takes a workspace.
 
 packproof_status launch_recurrent_gated_delta_rule_fwd(const void* args, void* workspace,

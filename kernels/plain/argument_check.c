@@ -162,9 +162,9 @@ void plain_check_operands(plain_check* check, const plain_operand* operands, int
   for (int64_t i = 0; i < count && check->status == PACKPROOF_OK; ++i) {
     if (!(operands[i].role & PLAIN_OUTPUT)) continue;
     if (!is_empty(operands[i].tensor) && !elements_distinct(operands[i].tensor)) {
-      plain_refuse(check,
-                   "expected every element of %s in its own place, found strides that share memory",
-                   operands[i].name);
+      plain_not_supported(check,
+                          "expected strides of outputs that each step beyond all that smaller ones "
+                          "reach, found elements that share memory or interleave");
     }
     for (int64_t j = 0; j < count; ++j) {
       if (j != i && spans_meet(operands[i].tensor, operands[j].tensor)) {
