@@ -1,5 +1,5 @@
 // tokens: sequences of one token in a call without states, up to 64 to a tile. Of spec 3.2 this
-// leaves o = scale (q.k) beta v, with the bits that `window` would give:
+// leaves o = scale (q.k) beta v, for finite values with the bits that `window` would give:
 //
 //   P = round(q.k)    X = round(beta (v - exp(g) 0))    Delta = round(1 X)    o = round(scale (P Delta))
 //

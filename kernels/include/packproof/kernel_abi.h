@@ -2,7 +2,12 @@
  *
  * A library exports one function, packproof_kernel_library(), which returns a table of kernels. It
  * is loaded inside `packproof worker`, never into the harness. All strides count elements. All
- * tensors live where `device` of the table says: host memory or CUDA device memory.
+ * tensors live where `device` of the table says: host memory or CUDA device memory. Tensors and
+ * metadata are aligned to their elements, workspaces to 256 bytes.
+ *
+ * Token tensors, weights and their gradients share one dtype; tensors marked f32 are f32 whatever
+ * that is, and so are their gradients (d_g, d_A_log, d_dt_bias, gradients of delta-rule states).
+ * Every element of an output has its own place, apart from all inputs and metadata.
  *
  * Packed calls: token tensors have shape [1, T, ...] and packing.cu_seqlens and/or packing.seq_idx
  * are given. Dense calls: token tensors have shape [B, L, ...], packing.num_seqs = B and both
@@ -10,8 +15,9 @@
  *   - With seq_idx given, causal_conv1d follows it: rows whose id is < 0 are written as zeros.
  *   - With cu_seqlens alone, rows >= cu_seqlens[num_seqs] are never read into a result nor written.
  *   - With both, causal_conv1d follows seq_idx and everything else follows cu_seqlens.
- * Optional tensors are absent when data is null (rank 0). Empty sequences are legal everywhere:
- * their final state is their initial state (zeros without one).
+ * Optional tensors are absent when their rank is 0 (and data null); a tensor without elements is
+ * present and may have null data. In backward calls an absent gradient is not wanted. Empty sequences
+ * are legal everywhere: their final state is their initial state (zeros without one).
  */
 #ifndef PACKPROOF_KERNEL_ABI_H
 #define PACKPROOF_KERNEL_ABI_H
@@ -160,7 +166,7 @@ typedef struct packproof_gated_delta_rule_bwd_args {
   packproof_tensor d_output;      /* [B, T, Hv, V] */
   packproof_tensor d_final_state; /* [N, Hv, K, V] f32, optional */
   packproof_tensor d_q, d_k, d_v, d_g, d_a, d_A_log, d_dt_bias, d_beta, d_initial_state;
-  float scale;
+  float scale; /* As forward, here and in the other structs: 0 means K^-1/2 (attention: D^-1/2). */
   int32_t qk_l2norm;
   int32_t chunk_size;
   int32_t reserved;
@@ -358,12 +364,16 @@ typedef struct packproof_kernel {
   int32_t direction; /* packproof_direction */
   const char* variant;
   /* Why this row can't take these arguments: null when it can. PACKPROOF_NOT_SUPPORTED follows. The
-   * returned sentence stays valid until the next call from the same thread. */
+   * returned sentence stays valid until the next call from the same thread. `sm` is the current
+   * device's 10 major + minor (90 for compute capability 9.0); 0 on the host. */
   const char* (*unsupported_reason)(const void* args, int32_t sm);
-  /* Bytes of device workspace that `launch` needs for these arguments. */
+  /* Bytes of workspace that `launch` needs for these arguments; any number for those it refuses. */
   size_t (*workspace_size)(const void* args);
   /* Checks the arguments, then enqueues the work on `stream` (ignored on the host). On any status
-   * but PACKPROOF_OK nothing was launched or written and `message` holds one sentence. */
+   * but PACKPROOF_OK `message` holds one sentence; on PACKPROOF_NOT_SUPPORTED and
+   * PACKPROOF_INVALID_ARGUMENT nothing was launched or written. After the others outputs, and states
+   * updated in place, may be written in part. A captured CUDA graph is good for the lengths of its
+   * host copies; where they are null, for any. */
   packproof_status (*launch)(const void* args, void* workspace, size_t workspace_bytes,
                              void* stream, packproof_message* message);
   int32_t device_metadata; /* packproof_device_metadata */
