@@ -1,5 +1,7 @@
 #include "harness/candidate/child_process.h"
 
+#include "harness/candidate/child_group.h"
+
 #include <array>
 #include <cerrno>
 #include <thread>
@@ -112,6 +114,7 @@ Result<ChildProcess> ChildProcess::start(const std::vector<std::string>& argv) {
     return usage_error("the program '" + argv[0] +
                        "' could not be started: " + ::strerror(failure));
   }
+  remember_group(child.pid_);
   child.input_ = std::move(input.write_end);
   child.output_ = std::move(output.read_end);
   child.error_ = std::move(error.read_end);
@@ -180,6 +183,8 @@ bool ChildProcess::wait_for_end(std::chrono::milliseconds limit) {
 void ChildProcess::kill_group() {
   if (wait_status_) return;
   ::killpg(pid_, SIGKILL);
+  // Before the number is free for another group.
+  forget_group(pid_);
   const auto deadline = std::chrono::steady_clock::now() + kKillLimit;
   int status = 0;
   // A process stuck in the kernel is left behind instead of stopping the run.
