@@ -106,13 +106,15 @@ TEST(GeneratorCoverage, TheSameRequestGivesTheSameCases) {
   EXPECT_NE(first[0].op, first[1].op);
 }
 
-/// Many cases of the delta rule and the convolution over all classes.
-std::vector<CaseSpec> many_cases(int64_t max_tokens, int64_t count) {
+/// Many cases of some ops over all classes.
+std::vector<CaseSpec> many_cases(int64_t max_tokens, int64_t count,
+                                 const std::vector<Op>& ops = {Op::kRecurrentGatedDeltaRule,
+                                                               Op::kCausalConv1d}) {
   std::vector<CaseSpec> cases;
   for (const LayoutClass layout : all_layout_classes()) {
-    DrawRequest request = request_for(Op::kRecurrentGatedDeltaRule, Direction::kForward, layout,
-                                      GateRegime::kMixedZeros);
-    request.ops.push_back(Op::kCausalConv1d);
+    DrawRequest request =
+        request_for(ops.front(), Direction::kForward, layout, GateRegime::kMixedZeros);
+    request.ops = ops;
     request.max_tokens = max_tokens;
     request.count = count;
     const std::vector<CaseSpec> drawn = draw_cases(request);
@@ -149,6 +151,11 @@ TEST(GeneratorCoverage, EveryValueOfEveryAxisIsDrawn) {
                            "hk=4",
                            "k=4",
                            "v=64",
+                           "k=128",
+                           "v=256",
+                           "c=256",
+                           "scale=0.5",
+                           "scale=0.0625",
                            "layout=padded_left",
                            "layout=padded_right",
                            "h0=random",
@@ -163,6 +170,19 @@ TEST(GeneratorCoverage, EveryValueOfEveryAxisIsDrawn) {
                            "k!=v"}) {
     EXPECT_TRUE(words.contains(word)) << word;
   }
+}
+
+TEST(GeneratorCoverage, ScalarsAndSizesOfRowWiseOpsAreDrawn) {
+  std::set<double> eps, theta;
+  int64_t largest = 0;
+  for (const CaseSpec& spec : many_cases(300, 40, {Op::kRmsNorm, Op::kRope})) {
+    if (spec.op == Op::kRmsNorm) eps.insert(spec.eps);
+    if (spec.op == Op::kRope) theta.insert(spec.rope_theta);
+    largest = std::max({largest, spec.head_k_dim, spec.head_v_dim});
+  }
+  EXPECT_EQ(eps, (std::set<double>{1e-6, 0x1p-10, 0.125}));
+  EXPECT_EQ(theta, (std::set<double>{1e4, 1e6, 1e7}));
+  EXPECT_EQ(largest, 256);
 }
 
 TEST(GeneratorCoverage, LengthsAroundTheConvWidthAndTheChunkEdgesAreDrawn) {

@@ -76,6 +76,25 @@ Status parse_number(std::string_view text, Number& value) {
   return {};
 }
 
+/// A decimal number, printed with as few digits as tell it from every other.
+std::string print_decimal(double value) {
+  std::array<char, 32> text;
+  const auto [end, error] = std::to_chars(text.data(), text.data() + text.size(), value);
+  return {text.data(), end};
+}
+
+Status parse_decimal(std::string_view text, double low, double high, double& value) {
+  double read = 0.0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), read);
+  const bool whole = error == std::errc() && end == text.data() + text.size();
+  if (!whole || !(read >= low && read <= high)) {
+    return usage_error("expected a number from " + print_decimal(low) + " to " +
+                       print_decimal(high));
+  }
+  value = read;
+  return {};
+}
+
 Status parse_op(std::string_view text, CaseSpec& spec) {
   if (const auto op = op_from_name(text)) {
     spec.op = *op;
@@ -112,6 +131,14 @@ bool has_value_heads(const CaseSpec& spec) { return !is_conv(spec) && spec.op !=
 
 bool has_value_dim(const CaseSpec& spec) {
   return has_value_heads(spec) && spec.op != Op::kVarlenAttention && spec.op != Op::kDeltaRuleGate;
+}
+
+bool has_scale(const CaseSpec& spec) {
+  return is_delta_rule(spec) || spec.op == Op::kVarlenAttention;
+}
+
+bool is_norm(const CaseSpec& spec) {
+  return spec.op == Op::kGatedRmsNorm || spec.op == Op::kRmsNorm || spec.op == Op::kL2Norm;
 }
 
 bool has_metadata(const CaseSpec& spec) { return is_packed(spec) && spec.op == Op::kCausalConv1d; }
@@ -152,6 +179,14 @@ constexpr CaseField number(std::string_view name, Used used, bool always_printed
           [](std::string_view text, CaseSpec& spec) { return parse_number(text, spec.*Member); }};
 }
 
+template <auto Member, double kLow, double kHigh>
+constexpr CaseField decimal(std::string_view name, Used used) {
+  return {name, false, used, [](const CaseSpec& spec) { return print_decimal(spec.*Member); },
+          [](std::string_view text, CaseSpec& spec) {
+            return parse_decimal(text, kLow, kHigh, spec.*Member);
+          }};
+}
+
 Status parse_variant(std::string_view text, CaseSpec& spec) {
   spec.variant = std::string(text);
   return {};
@@ -185,6 +220,10 @@ constexpr std::array kFields{
     named<&CaseSpec::gate, kGates>("gate", [](const CaseSpec& spec) { return has_gates(spec.op); }),
     named<&CaseSpec::gate_in_kernel, kSwitch>("gate_in_kernel", is_delta_rule),
     named<&CaseSpec::qk_l2norm, kSwitch>("l2norm", is_delta_rule),
+    decimal<&CaseSpec::scale, 0.0, 1e3>("scale", has_scale),
+    decimal<&CaseSpec::eps, 1e-12, 1.0>("eps", is_norm),
+    decimal<&CaseSpec::rope_theta, 1.0, 1e9>(
+        "theta", [](const CaseSpec& spec) { return spec.op == Op::kRope; }),
     named<&CaseSpec::initial_state, kStates>("h0", has_states),
     named<&CaseSpec::final_state, kSwitch>("ht", has_final_state),
     named<&CaseSpec::stride, kStrides>("stride", always),

@@ -72,6 +72,9 @@ struct CaseSpec {
   GateRegime gate = GateRegime::kSlow;
   bool gate_in_kernel = false;  ///< g from a, A_log, dt_bias instead of given.
   bool qk_l2norm = true;
+  double scale = 0.0;       ///< Delta rules and attention; 0: K^-1/2.
+  double eps = 1e-6;        ///< Norms.
+  double rope_theta = 1e4;  ///< rope.
 
   StateInit initial_state = StateInit::kNone;
   bool final_state = true;

@@ -71,6 +71,18 @@ TEST(CaseText, NamesTheFieldTheTextAndWhatIsAccepted) {
   EXPECT_NE(error_of("op=causal_conv1d tail=1").find("found 'tail'"), std::string::npos);
 }
 
+TEST(CaseText, ScalarsKeepEveryDigitAndTheirRange) {
+  const CaseSpec spec = parsed("op=varlen_attention scale=0.1 seed=1");
+  EXPECT_EQ(spec.scale, 0.1);
+  EXPECT_EQ(to_text(spec), "op=varlen_attention dtype=f32 lens=1 scale=0.1 seed=1");
+  EXPECT_EQ(parsed("op=rms_norm eps=0.0009765625").eps, 0x1p-10);
+  EXPECT_EQ(parsed("op=rope theta=1e7").rope_theta, 1e7);
+  EXPECT_EQ(error_of("op=rms_norm eps=0"), "eps: expected a number from 1e-12 to 1, found '0'");
+  EXPECT_EQ(error_of("op=rope theta=nan"), "theta: expected a number from 1 to 1e+09, found 'nan'");
+  EXPECT_NE(error_of("op=rope scale=1").find("scale: expected no such field with op=rope"),
+            std::string::npos);
+}
+
 TEST(CaseText, BoundsLensBeforeExpandingThem) {
   EXPECT_EQ(error_of("op=causal_conv1d lens=67108865"),
             "lens: expected at most 67108864 tokens in all, found '67108865'");

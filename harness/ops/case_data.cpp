@@ -26,6 +26,9 @@ class CaseBuilder {
     built_.call.variant = spec.variant;
     built_.call.attributes.activation = spec.activation;
     built_.call.attributes.qk_l2norm = spec.qk_l2norm;
+    built_.call.attributes.scale = spec.scale;
+    built_.call.attributes.eps = spec.eps;
+    built_.call.attributes.rope_theta = spec.rope_theta;
     // The gates of a token's heads are one row; every other row is a head's.
     if (geometry_ == Geometry::kRows && spec.op != Op::kDeltaRuleGate) {
       built_.rows_per_token = spec.num_v_heads;

@@ -58,6 +58,17 @@ std::vector<Target> targets_of(const PlanOptions& options) {
   return targets;
 }
 
+/// The size or a declared one in its place, but for a fifth of the cases: what lies beyond the
+/// declaration is there to be refused, or for the check `undeclared`.
+int64_t declared_size(int64_t size, const std::vector<int64_t>& sizes, int64_t largest,
+                      uint64_t seed) {
+  if (seed % 5 == 0) return size;
+  if (!sizes.empty() && std::ranges::find(sizes, size) == sizes.end()) {
+    return sizes[seed % sizes.size()];
+  }
+  return largest > 0 ? std::min(size, largest) : size;
+}
+
 /// Cases of dtypes that the candidate does not declare would be refused and leave their cell without a
 /// verdict: they get one that it declares.
 void keep_to_declared(const Capability& capability, std::vector<CaseSpec>& cases) {
@@ -65,7 +76,7 @@ void keep_to_declared(const Capability& capability, std::vector<CaseSpec>& cases
     if (std::ranges::find(capability.dtypes, spec.dtype) == capability.dtypes.end()) {
       spec.dtype = capability.case_dtype(spec.seed);
     }
-    keep_to_declared_states(capability, spec);
+    keep_to_declared_limits(capability, spec);
   }
 }
 
@@ -101,9 +112,19 @@ Status add_cells(Op op, Direction direction, const Capability* capability, const
 
 }  // namespace
 
-void keep_to_declared_states(const Capability& capability, CaseSpec& spec) {
+void keep_to_declared_limits(const Capability& capability, CaseSpec& spec) {
   if (spec.initial_state == StateInit::kPool && !capability.limits.state_pool) {
     spec.initial_state = StateInit::kRandom;
+  }
+  const CapabilityLimits& limits = capability.limits;
+  const bool delta_rule = has_gates(spec.op) && spec.op != Op::kDeltaRuleGate;
+  if (delta_rule || spec.op == Op::kVarlenAttention) {
+    spec.head_k_dim =
+        declared_size(spec.head_k_dim, limits.head_k_dims, limits.max_head_k_dim, spec.seed);
+  }
+  if (delta_rule) {
+    spec.head_v_dim =
+        declared_size(spec.head_v_dim, limits.head_v_dims, limits.max_head_v_dim, spec.seed);
   }
 }
 

@@ -48,8 +48,8 @@ std::span<const Op> offered_ops();
 Result<Plan> make_plan(const PlanOptions& options);
 
 /// A case with its states in a pool gets initial states of its own where the candidate does not
-/// declare pools.
-void keep_to_declared_states(const Capability& capability, CaseSpec& spec);
+/// declare pools, and most cases get head sizes that it declares.
+void keep_to_declared_limits(const Capability& capability, CaseSpec& spec);
 
 /// "recurrent_gated_delta_rule fwd, slow, empty_middle".
 std::string cell_text(const Cell& cell);

@@ -76,7 +76,7 @@ Status add_cases(const RandomPlanOptions& options, const Capability& capability,
       // Shifted after every round of the gates, or even gates would never meet odd dtypes.
       spec.dtype = capability.case_dtype(static_cast<uint64_t>(made) +
                                          static_cast<uint64_t>(made) / gates.size());
-      keep_to_declared_states(capability, spec);
+      keep_to_declared_limits(capability, spec);
       // A fixed `ht` asks for final states of their own.
       if (spec.initial_state == StateInit::kPool && fixed.contains("ht")) {
         spec.initial_state = StateInit::kRandom;

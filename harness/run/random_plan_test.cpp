@@ -62,6 +62,19 @@ TEST(RandomPlan, DrawsPoolsOfStatesForWhoDeclaresThem) {
   EXPECT_EQ(pools(false, "h0=pool"), 60);  // The user's word: a refusal then tells.
 }
 
+TEST(RandomPlan, MostCasesHaveDeclaredHeadSizesAndSomeLieBeyond) {
+  CandidateInfo info = info_with_chunked_rule();
+  info.capabilities[0].limits.head_k_dims = {128};
+  info.capabilities[0].limits.max_head_v_dim = 12;
+  const auto plan = make_random_plan(
+      {.ops = {Op::kChunkGatedDeltaRule}, .directions = {Direction::kForward}, .count = 60}, info);
+  ASSERT_TRUE(plan.ok()) << plan.error().message;
+  const auto declared = std::ranges::count_if(
+      *plan, [](const CaseSpec& spec) { return spec.head_k_dim == 128 && spec.head_v_dim <= 12; });
+  EXPECT_GT(declared, 40);
+  EXPECT_LT(declared, 60);
+}
+
 TEST(RandomPlan, FixedFieldsWinAndDirectionsNarrow) {
   const auto plan = make_random_plan({.ops = {Op::kChunkGatedDeltaRule},
                                       .directions = {Direction::kBackward},

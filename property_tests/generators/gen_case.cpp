@@ -141,6 +141,32 @@ void move_states_to_pool(CaseSpec& spec) {
   spec.final_state = true;
 }
 
+/// Sizes of real models in a ninth of the cases: kernels have other tiles for them. The seed decides
+/// here and below, as above.
+void take_real_sizes(CaseSpec& spec) {
+  if (spec.seed % 9 != 0) return;
+  const int64_t size = spec.seed / 9 % 4 == 0 ? 256 : 128;
+  if (is_conv(spec.op)) {
+    spec.channels = 2 * size;
+    return;
+  }
+  if (has_key_heads(spec.op)) spec.head_k_dim = size;
+  if (spec.op != Op::kRope && spec.op != Op::kVarlenAttention && spec.op != Op::kDeltaRuleGate) {
+    spec.head_v_dim = size;
+  }
+}
+
+/// Scalars other than the model's in a quarter of the cases: a kernel may have them built in.
+void take_other_scalars(CaseSpec& spec) {
+  if (spec.seed % 4 != 0) return;
+  const bool large = spec.seed / 4 % 2 == 0;
+  if (is_delta_rule(spec.op) || spec.op == Op::kVarlenAttention) spec.scale = large ? 0.5 : 0.0625;
+  if (spec.op == Op::kRope) spec.rope_theta = large ? 1e7 : 1e6;
+  if (spec.op == Op::kGatedRmsNorm || spec.op == Op::kRmsNorm || spec.op == Op::kL2Norm) {
+    spec.eps = large ? 0.125 : 0x1p-10;
+  }
+}
+
 CaseSpec draw_case(const CaseDomain& domain) {
   CaseSpec spec;
   spec.op = domain.op;
@@ -169,6 +195,8 @@ CaseSpec draw_case(const CaseDomain& domain) {
                                          StrideKind::kFused, StrideKind::kUnaligned});
   spec.seed = static_cast<uint64_t>(draw_between(0, 999999));
   move_states_to_pool(spec);
+  take_real_sizes(spec);
+  take_other_scalars(spec);
   limit_work(spec, domain.max_work);
   return spec;
 }

@@ -128,6 +128,9 @@ std::vector<CaseSpec> plainer_options(const CaseSpec& spec) {
   plain<&CaseSpec::activation>(spec, candidates);
   plain<&CaseSpec::gate_in_kernel>(spec, candidates);
   plain<&CaseSpec::qk_l2norm>(spec, candidates);
+  plain<&CaseSpec::scale>(spec, candidates);
+  plain<&CaseSpec::eps>(spec, candidates);
+  plain<&CaseSpec::rope_theta>(spec, candidates);
   plain<&CaseSpec::initial_state>(spec, candidates);
   if (spec.initial_state == StateInit::kPool) {
     CaseSpec candidate = spec;
