@@ -39,11 +39,8 @@ std::optional<CheckResult> failure_of(const CallResult& result, const OpCall& ca
         "the candidate gave no output '" + name + "' of shape " + shape_text(spec.shape);
     return failure;
   }
-  if (!result.memory.written_outside.empty())
-    failure.detail = "the candidate wrote outside '" + result.memory.written_outside.front() + "'";
-  else if (!result.memory.inputs_modified.empty())
-    failure.detail =
-        "the candidate changed its input '" + result.memory.inputs_modified.front() + "'";
+  if (const std::string fault = memory_fault(result.memory); !fault.empty())
+    failure.detail = "the candidate " + fault;
   if (failure.detail.empty()) return std::nullopt;
   return failure;
 }
@@ -80,7 +77,11 @@ Result<GoldenRun> run_op(const std::string& case_line, bool judge, Candidate& ca
   }
   if (!judge) return run;
   if (reference == nullptr) return internal_error("judging a golden needs the reference");
-  PACKPROOF_TRY(Expectation expectation, expect(realised, *reference));
+  const Capability* capability = info.find(spec.op, spec.direction);
+  PACKPROOF_TRY(
+      Expectation expectation,
+      expect(realised, *reference,
+             capability == nullptr ? kFloat32Roundoff : capability->unit_roundoff(spec.dtype)));
   for (auto& [name, output] : run.outputs) {
     const RowMap& rows = realised.rows.at(name);
     const Tensor& allowed = expectation.allowed.at(name);

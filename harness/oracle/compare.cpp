@@ -69,18 +69,37 @@ Tensor allowance(const Tensor& expected, const Tensor& float32_bound, DType dtyp
   return allowed;
 }
 
-BitDifference first_bit_difference(const Tensor& a, const Tensor& b, int64_t a_rows, int64_t b_rows,
-                                   const std::vector<RowPair>& pairs) {
+namespace {
+
+/// The first element of the pairs for which `is_wrong(i, j)` holds of its places in a and b.
+template <typename IsWrong>
+BitDifference first_wrong(const Tensor& a, const Tensor& b, int64_t a_rows, int64_t b_rows,
+                          const std::vector<RowPair>& pairs, IsWrong is_wrong) {
   if (a_rows == 0 || b_rows == 0) return {};
   const int64_t per_row = a.numel() / a_rows;
   for (const RowPair& pair : pairs) {
     for (int64_t e = 0; e < per_row; ++e) {
       const int64_t i = pair.a * per_row + e;
       const int64_t j = pair.b * per_row + e;
-      if (a.bits_at(i) != b.bits_at(j)) return {pair.a, e, a.at(i), b.at(j)};
+      if (is_wrong(i, j)) return {pair.a, e, a.at(i), b.at(j)};
     }
   }
   return {};
+}
+
+}  // namespace
+
+BitDifference first_bit_difference(const Tensor& a, const Tensor& b, int64_t a_rows, int64_t b_rows,
+                                   const std::vector<RowPair>& pairs) {
+  return first_wrong(a, b, a_rows, b_rows, pairs,
+                     [&](int64_t i, int64_t j) { return a.bits_at(i) != b.bits_at(j); });
+}
+
+BitDifference first_not_a_number(const Tensor& a, const Tensor& b, int64_t a_rows, int64_t b_rows,
+                                 const std::vector<RowPair>& pairs) {
+  return first_wrong(a, b, a_rows, b_rows, pairs, [&](int64_t i, int64_t j) {
+    return std::isnan(a.at(i)) || std::isnan(b.at(j));
+  });
 }
 
 WorstElement largest_difference(const Tensor& a, const Tensor& b, const Tensor& allowed,

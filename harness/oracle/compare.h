@@ -58,6 +58,10 @@ struct RowPair {
 BitDifference first_bit_difference(const Tensor& a, const Tensor& b, int64_t a_rows, int64_t b_rows,
                                    const std::vector<RowPair>& pairs);
 
+/// First element of the pairs that is NaN in either tensor.
+BitDifference first_not_a_number(const Tensor& a, const Tensor& b, int64_t a_rows, int64_t b_rows,
+                                 const std::vector<RowPair>& pairs);
+
 /// Largest |a - b| / allowed over the pairs, allowed taken at the row of `a` (same shape as `a`).
 WorstElement largest_difference(const Tensor& a, const Tensor& b, const Tensor& allowed,
                                 int64_t a_rows, int64_t b_rows, const std::vector<RowPair>& pairs);

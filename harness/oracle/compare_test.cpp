@@ -64,6 +64,15 @@ TEST(FirstBitDifference, SeesTheSignOfZero) {
   EXPECT_TRUE(first_bit_difference(a, b, 2, 2, {{1, 1}}).equal());
 }
 
+TEST(FirstNotANumber, LooksAtBothTensorsAndTheGivenRows) {
+  const Tensor numbers = doubles({2, 1}, {0.0, INFINITY});
+  const Tensor with_nan = doubles({2, 1}, {0.0, NAN});
+  EXPECT_TRUE(first_not_a_number(numbers, numbers, 2, 2, {{0, 0}, {1, 1}}).equal());
+  EXPECT_EQ(first_not_a_number(numbers, with_nan, 2, 2, {{0, 0}, {1, 1}}).row, 1);
+  EXPECT_EQ(first_not_a_number(with_nan, numbers, 2, 2, {{1, 1}}).row, 1);
+  EXPECT_TRUE(first_not_a_number(with_nan, with_nan, 2, 2, {{0, 0}}).equal());
+}
+
 TEST(FirstUnwritten, NeedsThePoisonOfBothColours) {
   Tensor first(DType::kF32, {2, 1});
   Tensor second(DType::kF32, {2, 1});

@@ -91,7 +91,7 @@ CheckResult check_cut_and_carry(const CaseContext& context) {
 
   const Realised first = realise(cut_sequences(packed, zero, cuts));
   const CallResult first_run = context.candidate.call(first.call, context.options);
-  if (first_run.status != CallStatus::kOk) return result_of_failed_call("cut_and_carry", first_run);
+  if (const auto failure = failure_of_call("cut_and_carry", first_run)) return *failure;
   PairOptions pairs = every_sequence(packing.num_seqs());
   pairs.states = false;
   if (!demand_same_rows(context, first, first_run, pairs, Strength::kBounded, "before the cut",
@@ -122,12 +122,12 @@ CheckResult check_decode(const CaseContext& context) {
   packed.spec.stride = StrideKind::kContiguous;
   const Realised prefill = realise(cut_sequences(packed, zero, all_but_one));
   const CallResult prefilled = context.candidate.call(prefill.call, context.options);
-  if (prefilled.status != CallStatus::kOk) return result_of_failed_call("decode", prefilled);
+  if (const auto failure = failure_of_call("decode", prefilled)) return *failure;
   const std::string states = final_states_of(packed.call);
   const OpCall update = update_call(cut_sequences(packed, all_but_one, lengths),
                                     prefilled.outputs.at(states), packing);
   const CallResult decoded = context.candidate.call(update, context.options);
-  if (decoded.status != CallStatus::kOk) return result_of_failed_call("decode", decoded);
+  if (const auto failure = failure_of_call("decode", decoded)) return *failure;
 
   const std::string pool = packed.call.op == Op::kCausalConv1d ? "conv_state" : "state";
   Realised step{update, {}};

@@ -20,6 +20,9 @@ CheckResult result_of_undeclared_call(const std::string& undeclared, const CallR
 }
 
 CheckResult check_undeclared(const CaseContext& context) {
+  if (const auto failure = failure_of_call("undeclared", context.base)) {
+    return as_undeclared(*failure, context.undeclared);
+  }
   return as_undeclared(check_reference(context), context.undeclared);
 }
 

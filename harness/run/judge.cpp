@@ -74,7 +74,32 @@ CheckResult result_of_failed_call(const std::string& check, const CallResult& ca
   if (call.status == CallStatus::kInvalidArgument) {
     result.detail = "a valid call was answered as invalid: " + result.detail;
   }
+  const std::string fault = memory_fault(call.memory);
+  if (call.status == CallStatus::kNotSupported && !fault.empty()) {
+    result.outcome = OutcomeKind::kFail;
+    result.detail = "refused the call, but " + fault + ": " + result.detail;
+  }
   return result;
+}
+
+std::string memory_fault(const MemoryReport& memory) {
+  if (!memory.written_outside.empty()) {
+    return "wrote outside the buffer of '" + memory.written_outside.front() + "'";
+  }
+  if (!memory.inputs_modified.empty()) {
+    return "changed its input '" + memory.inputs_modified.front() + "'";
+  }
+  if (memory.floating_point_mode_changed) {
+    return "left the thread's floating-point mode changed (MXCSR)";
+  }
+  return "";
+}
+
+std::optional<CheckResult> failure_of_call(const std::string& check, const CallResult& call) {
+  if (call.status != CallStatus::kOk) return result_of_failed_call(check, call);
+  const std::string fault = memory_fault(call.memory);
+  if (fault.empty()) return std::nullopt;
+  return CheckResult{.check = check, .outcome = OutcomeKind::kFail, .detail = fault};
 }
 
 std::string element_text(const std::string& output, const Row& row, int64_t element) {

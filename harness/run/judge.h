@@ -8,6 +8,7 @@
 #include "reference/reference.h"
 
 #include <map>
+#include <optional>
 #include <string>
 
 namespace packproof {
@@ -41,6 +42,13 @@ inline constexpr std::byte kOtherPoison{0xA5};
 
 /// Outcome of a call that did not end with kOk, with its sentence.
 CheckResult result_of_failed_call(const std::string& check, const CallResult& call);
+
+/// What a candidate did to memory that is not its to write, as a clause without subject: "changed its
+/// input 'x'"; empty when nothing.
+std::string memory_fault(const MemoryReport& memory);
+
+/// The result of a call that went wrong: not answered, or memory written that is not the candidate's.
+std::optional<CheckResult> failure_of_call(const std::string& check, const CallResult& call);
 
 /// Number of leading rows of an output.
 inline int64_t row_count(const RowMap& rows) { return static_cast<int64_t>(rows.size()); }

@@ -31,11 +31,10 @@ CheckResult in_place(const reference::Model& model, const ModelCheckSpec& spec, 
   for (const SiteVerdict& verdict : verdicts) {
     const std::string site =
         "layer " + std::to_string(verdict.layer) + ", " + std::string(name_of(verdict.op)) + ": ";
-    if (verdict.status != CallStatus::kOk) {
-      CallResult call;
-      call.status = verdict.status;
-      call.message = site + verdict.message;
-      return result_of_failed_call("in_place", call);
+    if (verdict.failure) {
+      CheckResult failed = *verdict.failure;
+      failed.check = "in_place";
+      return failed;
     }
     if (verdict.budget_used > result.budget_used) result.budget_used = verdict.budget_used;
     if (verdict.budget_used > 1.0) {
@@ -93,11 +92,12 @@ CheckResult end_to_end(const char* check, const Tensor& form, const Tensor& alon
   return result;
 }
 
-CheckResult broken(const char* check, const Error& error) {
-  const bool candidate = error.code == Code::kCandidate;
-  return {.check = check,
-          .outcome = candidate ? OutcomeKind::kFail : OutcomeKind::kInternalError,
-          .detail = error.message};
+/// Of a run that the candidate broke off, or that the harness could not make.
+CheckResult broken(const char* check, const Error& error, const ModelOps& ops) {
+  CheckResult result{
+      .check = check, .outcome = OutcomeKind::kInternalError, .detail = error.message};
+  if (error.code == Code::kCandidate && ops.failure()) result.outcome = ops.failure()->outcome;
+  return result;
 }
 
 }  // namespace
@@ -132,10 +132,11 @@ CaseResult check_model(const reference::Model& model, const ModelCheckSpec& spec
   const Result<Tensor> alone = logits(ModelForm::kAlone, ops.substituting());
   for (const Result<Tensor>* run : {&exact, &emulated, &alone}) {
     if (run->ok()) continue;
-    result.checks.push_back(broken("packed_vs_alone", run->error()));
+    result.checks.push_back(broken("packed_vs_alone", run->error(), ops));
     return result;
   }
-  const Limits limits = limits_from_noise(largest_delta(drift_of(*emulated, *exact, spec.lens)));
+  const Limits limits = limits_from_noise(ops.declared_coarseness() *
+                                          largest_delta(drift_of(*emulated, *exact, spec.lens)));
   CheckResult truth = end_to_end("alone_vs_reference", *alone, *exact, spec.lens, limits);
   result.checks.push_back(std::move(truth));
   const std::pair<const char*, ModelForm> forms[] = {{"packed_vs_alone", ModelForm::kPacked},
@@ -143,7 +144,7 @@ CaseResult check_model(const reference::Model& model, const ModelCheckSpec& spec
   for (const auto& [check, form] : forms) {
     const Result<Tensor> run = logits(form, ops.substituting());
     result.checks.push_back(run.ok() ? end_to_end(check, *run, *alone, spec.lens, limits)
-                                     : broken(check, run.error()));
+                                     : broken(check, run.error(), ops));
   }
   return result;
 }

@@ -97,6 +97,15 @@ void lose_last_tokens(const OpCall& call, CallResult& result) {
   }
 }
 
+std::optional<CheckResult> failure_at(int64_t layer, Op op, const CallResult& result) {
+  std::optional<CheckResult> failure = failure_of_call("call", result);
+  if (failure) {
+    failure->detail =
+        "layer " + std::to_string(layer) + ", " + std::string(name_of(op)) + ": " + failure->detail;
+  }
+  return failure;
+}
+
 }  // namespace
 
 std::string_view name_of(PlantedFault fault) {
@@ -195,15 +204,22 @@ CallResult ModelOps::run(OpCall& rounded_call) {
   return result;
 }
 
+double ModelOps::declared_coarseness() const {
+  double coarsest = unit_roundoff(dtype_);
+  for (const Op op : all_ops()) {
+    if (op == Op::kChunkGatedDeltaRule && !takes_chunks()) continue;
+    const Capability* capability = candidate_.info().find(op, Direction::kForward);
+    if (capability != nullptr) coarsest = std::max(coarsest, capability->unit_roundoff(dtype_));
+  }
+  return coarsest / unit_roundoff(dtype_);
+}
+
 reference::OpHook ModelOps::substituting() {
   return [this](const reference::OpSite& site) -> Result<TensorMap> {
     OpCall call = rounded(site.call);
     const CallResult result = run(call);
-    if (result.status != CallStatus::kOk) {
-      return Error{Code::kCandidate, "layer " + std::to_string(site.layer) + ", " +
-                                         std::string(name_of(site.call.op)) + ": " +
-                                         std::string(name_of(result.status)) + ": " +
-                                         result.message};
+    if ((failure_ = failure_at(site.layer, call.op, result))) {
+      return Error{Code::kCandidate, failure_->detail};
     }
     TensorMap outputs = as_doubles(result.outputs);
     for (const auto& [name, expected] : site.expected) outputs.try_emplace(name, expected);
@@ -216,13 +232,16 @@ reference::OpHook ModelOps::judging(std::vector<SiteVerdict>& verdicts) {
     OpCall call = rounded(site.call);
     const CallResult result = run(call);
     SiteVerdict verdict{.layer = site.layer, .op = call.op};
-    verdict.status = result.status;
-    verdict.message = result.message;
-    if (result.status == CallStatus::kOk) {
+    verdict.failure = failure_at(site.layer, call.op, result);
+    if (!verdict.failure) {
       PACKPROOF_TRY(const reference::OpResult expected, reference_.evaluate(call));
       std::map<std::string, RowMap> rows;
       for (const auto& [name, spec] : call.outputs) rows[name] = rows_of(call, name);
-      PACKPROOF_TRY(const TensorMap allowed, error_budgets(call, expected, rows, reference_));
+      const Capability* capability = candidate_.info().find(call.op, call.direction);
+      const double roundoff =
+          capability == nullptr ? kFloat32Roundoff : capability->unit_roundoff(dtype_);
+      PACKPROOF_TRY(const TensorMap allowed,
+                    error_budgets(call, expected, rows, reference_, roundoff));
       for (const auto& [name, got] : result.outputs) {
         const BudgetReport report =
             compare_with_budget(got, expected.outputs.at(name), allowed.at(name), rows.at(name));

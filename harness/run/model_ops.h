@@ -1,10 +1,12 @@
 #pragma once
 
 #include "harness/candidate/candidate.h"
+#include "harness/core/outcome.h"
 #include "harness/oracle/compare.h"
 #include "reference/reference.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,8 +32,7 @@ std::span<const PlantedFault> all_planted_faults();
 struct SiteVerdict {
   int64_t layer = 0;
   Op op = Op::kCausalConv1d;
-  CallStatus status = CallStatus::kOk;
-  std::string message{};  ///< Of a call that was not answered.
+  std::optional<CheckResult> failure{};  ///< Of a call that was not answered, or wrote elsewhere.
   double budget_used = 0.0;
   std::string place{};  ///< Output, sequence, token and element of the worst share.
 };
@@ -54,6 +55,12 @@ class ModelOps {
   /// The model goes on with its own outputs; every site adds a verdict.
   reference::OpHook judging(std::vector<SiteVerdict>& verdicts);
 
+  /// The failure of the last call of `substituting` that had one, with its layer and op.
+  const std::optional<CheckResult>& failure() const { return failure_; }
+
+  /// How many times coarser than the dtype the candidate computes by its own declaration; at least 1.
+  double declared_coarseness() const;
+
   /// The reference itself with inputs and outputs rounded to the dtype: the noise that any
   /// implementation of this precision shows.
   reference::OpHook emulating();
@@ -73,6 +80,7 @@ class ModelOps {
   DType dtype_;
   PlantedFault fault_;
   CallOptions options_;
+  std::optional<CheckResult> failure_;
 };
 
 }  // namespace packproof

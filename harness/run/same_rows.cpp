@@ -34,6 +34,13 @@ bool demand_same_rows(const CaseContext& context, const Realised& other, const C
       return element_text(name, rows[static_cast<std::size_t>(row)], element) + ": " +
              number_text(first) + " in the pack, " + number_text(found) + " " + relation;
     };
+    if (const auto found = first_not_a_number(base, second, base_rows, second_rows, pairs);
+        !found.equal()) {
+      result.outcome = OutcomeKind::kFail;
+      result.detail = describe(found.row, found.element, found.first, found.second) +
+                      "; NaN agrees with nothing";
+      return false;
+    }
     if (strength == Strength::kBitwise) {
       const BitDifference found = first_bit_difference(base, second, base_rows, second_rows, pairs);
       if (found.equal()) continue;
@@ -58,9 +65,8 @@ bool demand_same_rows(const CaseContext& context, const Realised& other, const C
 bool run_and_demand(const CaseContext& context, const Realised& other, const PairOptions& pairs,
                     Strength strength, const std::string& relation, CheckResult& result) {
   const CallResult run = context.candidate.call(other.call, context.options);
-  if (run.status != CallStatus::kOk) {
-    const std::string check = result.check;
-    result = result_of_failed_call(check, run);
+  if (auto failure = failure_of_call(result.check, run)) {
+    result = std::move(*failure);
     result.detail = relation + ": " + result.detail;
     return false;
   }

@@ -105,9 +105,10 @@ Result<UpstreamReport> run_upstream_suite(Candidate& candidate,
         ModelOps ops(candidate, reference, DType::kF32, fault, {});
         const Result<double> share = packed_against_padded(*model, ops);
         if (!share.ok() && share.error().code == Code::kCandidate) {
-          report.verdict.checks.push_back({.check = check_name(gate),
-                                           .outcome = OutcomeKind::kFail,
-                                           .detail = share.error().message});
+          report.verdict.checks.push_back(
+              {.check = check_name(gate),
+               .outcome = ops.failure() ? ops.failure()->outcome : OutcomeKind::kFail,
+               .detail = share.error().message});
           return report;
         }
         if (!share.ok()) return share.error();

@@ -1,6 +1,7 @@
 /* A library that goes wrong on demand: the first row is the vendor example and behaves; every other
  * row is a variant named after what it does wrong, and runs only when a case demands it
  * (`variant=hangs`). Calls that the vendor example refuses are refused by all rows. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,6 +159,42 @@ LAUNCH(refuses_after_writing) {
   return PACKPROOF_INVALID_ARGUMENT;
 }
 
+/* Rows after the last sequence get the bits that a computation on NaN may leave. */
+LAUNCH(computes_slack) {
+  UNUSED;
+  const conv_args* a = args;
+  const packproof_status status = right(args, message);
+  const int32_t* ends = a->packing.cu_seqlens_host;
+  const int64_t first = ends ? ends[a->packing.num_seqs] : a->packing.total_tokens;
+  const int64_t rows = a->packing.total_tokens - first;
+  memset((float*)a->output.data + first * a->output.shape[2], 0xff,
+         (size_t)(rows * a->output.shape[2]) * sizeof(float));
+  return status;
+}
+
+LAUNCH(gives_nan) {
+  UNUSED;
+  const conv_args* a = args;
+  const packproof_status status = right(args, message);
+  for (int64_t i = 0; i < output_elements(a); ++i) ((float*)a->output.data)[i] = NAN;
+  return status;
+}
+
+/* The first row of a pack, whichever sequence it is of. */
+LAUNCH(knows_its_place) {
+  UNUSED;
+  const packproof_status status = right(args, message);
+  ((float*)((const conv_args*)args)->output.data)[0] += 1.0f;
+  return status;
+}
+
+LAUNCH(skips_after_writing) {
+  UNUSED;
+  ((float*)((const conv_args*)args)->weight.data)[0] += 1.0f;
+  strcpy(message->text, "not this one");
+  return PACKPROOF_NOT_SUPPORTED;
+}
+
 LAUNCH(unknown_status) {
   UNUSED;
   return (packproof_status)77;
@@ -188,6 +225,10 @@ const packproof_library* packproof_kernel_library(void) {
       ROW(reads_stdin, no_workspace),
       ROW(refuses_without_sentence, no_workspace),
       ROW(refuses_after_writing, no_workspace),
+      ROW(computes_slack, no_workspace),
+      ROW(gives_nan, no_workspace),
+      ROW(knows_its_place, no_workspace),
+      ROW(skips_after_writing, no_workspace),
       ROW(unknown_status, no_workspace),
   };
   static const packproof_library library = {
