@@ -1,25 +1,72 @@
 #include "reports/json_lines.h"
 
+#include "reports/run_tally.h"
+
+#include <algorithm>
+#include <array>
 #include <iterator>
+#include <map>
 #include <system_error>
 #include <utility>
 
 namespace packproof {
 namespace {
 
-/// A sentence if the field differs between a report and the run that wants to go on with it.
-Status check_same(const std::string& origin, std::string_view field, const std::string& wanted,
-                  const std::string& found) {
-  if (wanted == found) return {};
-  return usage_error(origin + ": expected a report of the same run to go on with, found " +
-                     std::string(field) + " '" + found + "' instead of '" + wanted + "'");
+std::string shown(const std::string& value) { return value.empty() ? "none" : "'" + value + "'"; }
+
+/// A sentence about the first thing in which a report and the run that wants to go on with it differ.
+Status check_same_run(const std::string& origin, const RunManifest& report,
+                      const RunManifest& run) {
+  if (report.arguments.empty()) {
+    return usage_error(origin +
+                       ": to go on, expected a report that says what it was asked to run, found "
+                       "one without 'arguments', of packproof " +
+                       report.packproof_version);
+  }
+  std::vector<std::array<std::string, 3>> rows{
+      {"packproof version", report.packproof_version, run.packproof_version},
+      {"suite", report.suite, run.suite},
+      {"seed", std::to_string(report.seed), std::to_string(run.seed)},
+      {"candidate", report.candidate_name, run.candidate_name},
+      {"candidate version", report.candidate_version, run.candidate_version},
+      {"candidate identity", report.candidate_identity, run.candidate_identity},
+      {"device", report.device, run.device}};
+  std::map<std::string, std::string> names = report.arguments;
+  names.insert(run.arguments.begin(), run.arguments.end());
+  for (const auto& [name, value] : names) {
+    const auto of = [&name = name](const RunManifest& manifest) {
+      const auto found = manifest.arguments.find(name);
+      return found == manifest.arguments.end() ? std::string() : found->second;
+    };
+    rows.push_back({name, of(report), of(run)});
+  }
+  for (const auto& [name, expected, found] : rows) {
+    if (expected == found) continue;
+    return usage_error(origin + ": to go on, expected " + name + " " + shown(expected) +
+                       " as in the report, found " + shown(found));
+  }
+  return {};
+}
+
+/// A result that a fault left unfinished gives way to that of a later run of the case.
+void drop_repeated(std::vector<CaseResult>& results) {
+  std::set<std::string> later;
+  std::vector<CaseResult> kept;
+  for (auto result = results.rbegin(); result != results.rend(); ++result) {
+    const bool repeated = !later.insert(result->id).second;
+    if (!repeated || !is_unfinished(*result)) kept.push_back(std::move(*result));
+  }
+  std::ranges::reverse(kept);
+  results = std::move(kept);
 }
 
 }  // namespace
 
 std::set<std::string> JsonLinesReport::ids() const {
   std::set<std::string> ids;
-  for (const CaseResult& result : results) ids.insert(result.id);
+  for (const CaseResult& result : results) {
+    if (!is_unfinished(result)) ids.insert(result.id);
+  }
   return ids;
 }
 
@@ -51,6 +98,7 @@ Result<JsonLinesReport> read_json_lines(const std::filesystem::path& path) {
     return invalid_input(path.string() +
                          ":1: expected the manifest of a packproof run, found no complete line");
   }
+  drop_repeated(report.results);
   return report;
 }
 
@@ -67,15 +115,7 @@ Result<JsonLinesWriter> JsonLinesWriter::create(const std::filesystem::path& pat
 Result<JsonLinesWriter> JsonLinesWriter::resume(const std::filesystem::path& path,
                                                 const JsonLinesReport& report,
                                                 const RunManifest& manifest) {
-  const RunManifest& found = report.manifest;
-  PACKPROOF_CHECK_OK(check_same(path.string(), "suite", manifest.suite, found.suite));
-  PACKPROOF_CHECK_OK(
-      check_same(path.string(), "seed", std::to_string(manifest.seed), std::to_string(found.seed)));
-  PACKPROOF_CHECK_OK(
-      check_same(path.string(), "candidate", manifest.candidate_name, found.candidate_name));
-  PACKPROOF_CHECK_OK(check_same(path.string(), "candidate identity", manifest.candidate_identity,
-                                found.candidate_identity));
-  PACKPROOF_CHECK_OK(check_same(path.string(), "device", manifest.device, found.device));
+  PACKPROOF_CHECK_OK(check_same_run(path.string(), report.manifest, manifest));
   std::error_code failure;
   std::filesystem::resize_file(path, report.complete_bytes, failure);
   if (failure) {

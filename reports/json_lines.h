@@ -22,12 +22,13 @@ struct JsonLinesReport {
   /// Bytes of the complete lines. Smaller than the file when a run was killed within a line.
   uint64_t complete_bytes = 0;
 
-  /// Ids of the cases that are done.
+  /// Ids of the cases that are done: those that a fault of the machine left unfinished are not.
   std::set<std::string> ids() const;
 };
 
 /// Reads a report, also one that a killed run left without the end of its last line. Any other line
-/// that is not what the format says is refused with its number.
+/// that is not what the format says is refused with its number. Of a case that a fault left
+/// unfinished and that ran again, only the later result is given.
 Result<JsonLinesReport> read_json_lines(const std::filesystem::path& path);
 
 /// One line without its end, and back. Values that JSON lacks (NaN, infinity) are strings; bytes
@@ -45,7 +46,7 @@ class JsonLinesWriter {
                                         const RunManifest& manifest);
 
   /// Goes on after the complete lines of `report`, which was read from `path`. Refuses a report of
-  /// another suite, seed or candidate: its cases would not be this run's.
+  /// another packproof, suite, seed, candidate or arguments: its cases would not be this run's.
   static Result<JsonLinesWriter> resume(const std::filesystem::path& path,
                                         const JsonLinesReport& report, const RunManifest& manifest);
 

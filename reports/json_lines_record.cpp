@@ -116,6 +116,20 @@ Result<json> parse_record(std::string_view line, const std::string& origin, cons
   return invalid_input(origin + ": expected " + meaning + ", found " + shown);
 }
 
+/// An object of strings; empty where the field is missing.
+Result<std::map<std::string, std::string>> optional_texts(const json& record, const char* field,
+                                                          const std::string& origin) {
+  std::map<std::string, std::string> texts;
+  if (!record.contains(field)) return texts;
+  RecordReader fields(record, origin);
+  const json& object = fields.container(field, false);
+  PACKPROOF_CHECK_OK(fields.status());
+  RecordReader values(object, origin + ": " + field);
+  for (const auto& [name, value] : object.items()) texts[name] = values.text(name.c_str());
+  PACKPROOF_CHECK_OK(values.status());
+  return texts;
+}
+
 }  // namespace
 
 std::string json_line(const RunManifest& manifest) {
@@ -127,11 +141,11 @@ std::string json_line(const RunManifest& manifest) {
   record["command"] = manifest.command;
   record["suite"] = manifest.suite;
   record["seed"] = manifest.seed;
-  record["candidate"] = {{"name", manifest.candidate_name},
-                         {"version", manifest.candidate_version},
-                         {"identity", manifest.candidate_identity},
-                         {"device", manifest.device},
-                         {"options", manifest.repro_options}};
+  record["candidate"] = {
+      {"name", manifest.candidate_name},         {"version", manifest.candidate_version},
+      {"identity", manifest.candidate_identity}, {"device", manifest.device},
+      {"options", manifest.repro_options},       {"origin", manifest.candidate_origin}};
+  record["arguments"] = manifest.arguments;
   record["versions"] = manifest.versions;
   record["notes"] = manifest.notes;
   return dumped(record);
@@ -177,6 +191,10 @@ Result<RunManifest> parse_manifest_line(std::string_view line, const std::string
   manifest.device = candidate.text("device");
   manifest.repro_options = candidate.text("options");
   PACKPROOF_CHECK_OK(candidate.status());
+  // Reports from before these were written down have none.
+  PACKPROOF_TRY(manifest.candidate_origin,
+                optional_texts(record["candidate"], "origin", origin + ": candidate"));
+  PACKPROOF_TRY(manifest.arguments, optional_texts(record, "arguments", origin));
   RecordReader version(versions, origin + ": versions");
   for (const auto& [name, value] : versions.items()) {
     manifest.versions[name] = version.text(name.c_str());

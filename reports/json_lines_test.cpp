@@ -173,10 +173,70 @@ TEST(JsonLines, RefusesToGoOnWithAnotherRun) {
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().message,
             file_of_test().string() +
-                ": expected a report of the same run to go on with, found seed "
-                "'18446744073709551615' instead of '42'");
+                ": to go on, expected seed '18446744073709551615' as in the report, found '42'");
   EXPECT_FALSE(JsonLinesWriter::resume(file_of_test(), *report, other_library).ok());
   EXPECT_TRUE(JsonLinesWriter::resume(file_of_test(), *report, later).ok());
+}
+
+TEST(JsonLines, RefusesToGoOnWithOtherArguments) {
+  write_text(file_of_test(), json_line(sample_manifest()) + "\n");
+  const auto report = read_json_lines(file_of_test());
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  const auto refusal = [&](void (*change)(RunManifest&)) {
+    RunManifest other = sample_manifest();
+    change(other);
+    const auto writer = JsonLinesWriter::resume(file_of_test(), *report, other);
+    const std::string head = file_of_test().string() + ": to go on, expected ";
+    const std::string message = writer.ok() ? head + "nothing" : writer.error().message;
+    EXPECT_EQ(message.find(head), 0u) << message;
+    return message.substr(head.size());
+  };
+  EXPECT_EQ(refusal([](RunManifest& other) { other.arguments.erase("--check"); }),
+            "--check 'written' as in the report, found none");
+  EXPECT_EQ(refusal([](RunManifest& other) { other.arguments["--model"] = "/m"; }),
+            "--model none as in the report, found '/m'");
+  EXPECT_EQ(refusal([](RunManifest& other) { other.candidate_version = "1.3"; }),
+            "candidate version '1.2' as in the report, found '1.3'");
+  EXPECT_EQ(refusal([](RunManifest& other) { other.packproof_version = "0.2.0"; }),
+            "packproof version '0.1.0' as in the report, found '0.2.0'");
+}
+
+TEST(JsonLines, ReadsReportsWithoutArgumentsButDoesNotGoOnWithThem) {
+  std::string line = json_line(sample_manifest());
+  const std::size_t begin = line.find("\"arguments\"");
+  line.erase(begin, line.find("},", begin) + 2 - begin);
+  write_text(file_of_test(), line + "\n");
+  const auto report = read_json_lines(file_of_test());
+  ASSERT_TRUE(report.ok()) << report.error().message;
+  EXPECT_TRUE(report->manifest.arguments.empty());
+  const auto writer = JsonLinesWriter::resume(file_of_test(), *report, sample_manifest());
+  ASSERT_FALSE(writer.ok());
+  EXPECT_NE(writer.error().message.find("found one without 'arguments', of packproof 0.1.0"),
+            std::string::npos)
+      << writer.error().message;
+}
+
+TEST(JsonLines, RunsAgainWhatAFaultLeftUnfinished) {
+  const auto of = [](const std::string& id, OutcomeKind outcome) {
+    return json_line(sample_case(id, {{.check = "alone", .outcome = OutcomeKind::kPass},
+                                      {.check = "written", .outcome = outcome}})) +
+           "\n";
+  };
+  const std::string head = json_line(sample_manifest()) + "\n" + of("a", OutcomeKind::kResource) +
+                           of("b", OutcomeKind::kFail) + of("c", OutcomeKind::kInternalError);
+  write_text(file_of_test(), head);
+  const auto first = read_json_lines(file_of_test());
+  ASSERT_TRUE(first.ok()) << first.error().message;
+  EXPECT_EQ(first->results.size(), 3u);
+  EXPECT_EQ(first->ids(), std::set<std::string>{"b"});
+  write_text(file_of_test(), head + of("a", OutcomeKind::kPass) + of("b", OutcomeKind::kPass));
+  const auto second = read_json_lines(file_of_test());
+  ASSERT_TRUE(second.ok()) << second.error().message;
+  // The failure of b stands, whatever a second run says.
+  ASSERT_EQ(second->results.size(), 4u);
+  EXPECT_EQ(second->results[0].id, "b");
+  EXPECT_EQ(second->results[1].id, "c");
+  EXPECT_EQ(second->ids(), (std::set<std::string>{"a", "b"}));
 }
 
 TEST(JsonLines, SaysWhenItCannotWrite) {

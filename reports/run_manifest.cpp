@@ -1,5 +1,7 @@
 #include "reports/run_manifest.h"
 
+#include "reports/shell_word.h"
+
 #include <optional>
 #include <string_view>
 
@@ -18,20 +20,6 @@ std::optional<std::string> case_field(std::string_view line, std::string_view fi
   return std::nullopt;
 }
 
-/// One word of a shell whatever it holds.
-std::string shell_quoted(std::string_view text) {
-  std::string quoted = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      quoted += "'\\''";
-    } else {
-      quoted += c;
-    }
-  }
-  quoted += "'";
-  return quoted;
-}
-
 }  // namespace
 
 std::string repro_command(const RunManifest& manifest, const std::string& id,
@@ -40,7 +28,7 @@ std::string repro_command(const RunManifest& manifest, const std::string& id,
   if (!case_field(line, "op=").has_value()) return manifest.command;
   std::string command = "packproof run ";
   if (!manifest.repro_options.empty()) command += manifest.repro_options + " ";
-  return command + "--case " + shell_quoted(line);
+  return command + "--case " + shell_word(line);
 }
 
 std::string operation_of(const std::string& id) {

@@ -24,6 +24,15 @@ struct RunManifest {
   /// "--library build/x.so". Part of every line that reproduces a failure.
   std::string repro_options{};
 
+  /// The option that starts the same candidate from any folder: "--library" -> its absolute path,
+  /// "--candidate" -> its command or "--device" -> where this project's kernels run. Empty where
+  /// nobody knows, as in reports from before this was written down.
+  std::map<std::string, std::string> candidate_origin{};
+
+  /// Everything else that decides which cases run and what is asked of each: "--check" -> "written".
+  /// Empty in reports from before this was written down.
+  std::map<std::string, std::string> arguments{};
+
   std::map<std::string, std::string> versions{};  ///< What else matters: "libtorch" -> "1.13.1".
 
   /// What a reader must know before the verdict: "source semantics only: nothing about races".

@@ -22,10 +22,6 @@ bool gives_verdict(OutcomeKind kind) {
          is_nonconforming(kind);
 }
 
-bool is_fault(OutcomeKind kind) {
-  return kind == OutcomeKind::kResource || kind == OutcomeKind::kInternalError;
-}
-
 /// NaN is worse than any number: a share that cannot be computed is no share.
 bool worse(double share, double than) {
   if (std::isnan(than)) return false;
@@ -57,6 +53,16 @@ void add_check(const std::string& operation, const CaseResult& result, const Che
 }
 
 }  // namespace
+
+bool is_fault(OutcomeKind kind) {
+  return kind == OutcomeKind::kResource || kind == OutcomeKind::kInternalError;
+}
+
+bool is_unfinished(const CaseResult& result) {
+  if (is_nonconforming(outcome_of(result))) return false;
+  return std::ranges::any_of(result.checks,
+                             [](const CheckResult& check) { return is_fault(check.outcome); });
+}
 
 bool is_relation(const std::string& check) {
   return std::ranges::find(kRelations, std::string_view(check)) != kRelations.end();

@@ -62,6 +62,13 @@ struct RunTally {
 /// `results` must outlive the tally, which points into it.
 RunTally tally(std::span<const CaseResult> results);
 
+/// True for outcomes that say nothing of the candidate, because the machine or packproof itself could
+/// not finish the check: without a failure they make the run end with exit code 4.
+bool is_fault(OutcomeKind kind);
+
+/// True for a case that has to run again: a check of it ended in such a fault, and none failed.
+bool is_unfinished(const CaseResult& result);
+
 /// Checks that compare two runs of the candidate, and so show how strongly it keeps sequences apart.
 bool is_relation(const std::string& check);
 

@@ -84,21 +84,29 @@ void append_outcomes(const RunTally& run, const TerminalStyle& style, std::strin
 void append_verdict(const RunTally& run, const TerminalStyle& style, std::string& text) {
   const int64_t cases = run.total_cases();
   const int64_t failed = run.total_nonconforming();
+  const auto unfinished = static_cast<int64_t>(run.faults.size());
   const int64_t passed = run.checks[static_cast<std::size_t>(OutcomeKind::kPass)] +
                          run.checks[static_cast<std::size_t>(OutcomeKind::kQualityWarning)];
   text += "\n";
   if (failed > 0) {
     text += painted(style, Paint::kBad, "does not conform") + ": " + grouped(failed) + " of " +
             counted(cases, "case") + " failed";
+    if (unfinished > 0) text += ", " + counted(unfinished, "check") + " not finished";
+  } else if (unfinished > 0) {
+    // What the machine left open may be what would have failed.
+    text += painted(style, Paint::kCaution, "not finished") + ": " + counted(unfinished, "check") +
+            " ended in a fault of the machine or of packproof, " + grouped(passed) + " passed";
   } else if (passed == 0) {
     text += painted(style, Paint::kCaution, "no verdict") + ": no check passed or failed in " +
             counted(cases, "case");
   } else {
-    text += painted(style, Paint::kGood, "conforms") + ": " + counted(cases, "case") + ", " +
+    int64_t judged = 0;
+    for (const auto& [name, operation] : run.operations) judged += operation.passed;
+    text += painted(style, Paint::kGood, "conforms") + ": ";
+    // What was refused conforms to nothing.
+    if (judged < cases) text += grouped(judged) + " of ";
+    text += counted(cases, "case") + (judged < cases ? " judged, " : ", ") +
             counted(passed, "check") + " passed";
-  }
-  if (!run.faults.empty()) {
-    text += ", " + counted(static_cast<int64_t>(run.faults.size()), "check") + " not finished";
   }
   text += ", " + duration_text(run.seconds) + " in checks\n";
 }

@@ -75,6 +75,30 @@ TEST(SummaryText, EndsWithTheVerdict) {
             "no verdict: no check passed or failed in 1 case, 0.0 s in checks\n");
 }
 
+TEST(SummaryText, CasesThatWereRefusedAreNotCountedAsConforming) {
+  std::vector<CaseResult> results = conforming_run();
+  results.push_back(sample_case("op=rope lens=2 seed=3",
+                                {{.check = "call", .outcome = OutcomeKind::kNotSupported}}));
+  EXPECT_EQ(last_line(summary_text(sample_manifest(), results, {})),
+            "conforms: 4 of 5 cases judged, 8 checks passed, 0.0 s in checks\n");
+}
+
+TEST(SummaryText, DoesNotSayConformsBesideUnfinishedChecks) {
+  std::vector<CaseResult> results = conforming_run();
+  results.push_back(sample_case("op=rope lens=1 seed=7",
+                                {passed("reference", 0.1),
+                                 {.check = "alone", .outcome = OutcomeKind::kResource},
+                                 {.check = "permuted", .outcome = OutcomeKind::kInternalError}}));
+  EXPECT_EQ(last_line(summary_text(sample_manifest(), results, {})),
+            "not finished: 2 checks ended in a fault of the machine or of packproof, 9 passed, "
+            "0.0 s in checks\n");
+  EXPECT_TRUE(is_unfinished(results.back()));
+  EXPECT_FALSE(is_unfinished(results.front()));
+  results.push_back(failing_case());
+  EXPECT_EQ(last_line(summary_text(sample_manifest(), results, {})),
+            "does not conform: 1 of 6 cases failed, 2 checks not finished, 1.5 s in checks\n");
+}
+
 TEST(SummaryText, PutsFailuresFirstWithTheCommandThatReproducesThem) {
   std::vector<CaseResult> results = conforming_run();
   results.push_back(failing_case());

@@ -1,6 +1,8 @@
 #include "harness/candidate/child_process.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/number_check.h"
+#include "harness/cli/text_check.h"
+#include "reports/shell_word.h"
 
 #include <array>
 #include <cerrno>
@@ -28,12 +30,6 @@ struct DoctorArguments {
   bool versions_only = false;
 };
 
-std::string quoted(const std::string& word) {
-  std::string text = "'";
-  for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return text + "'";
-}
-
 /// --python may be a command with arguments, as --candidate is: a shell splits it.
 Result<ChildProcess> start_python(const DoctorArguments& arguments, const std::string& rest) {
   return ChildProcess::start({"/bin/sh", "-c", "exec " + arguments.python + " " + rest});
@@ -47,7 +43,7 @@ constexpr const char* kProbe =
 
 /// Whether the Python side is there; else one sentence that says what to install.
 Status probe(const DoctorArguments& arguments) {
-  PACKPROOF_TRY(ChildProcess child, start_python(arguments, "-c " + quoted(kProbe)));
+  PACKPROOF_TRY(ChildProcess child, start_python(arguments, "-c " + shell_word(kProbe)));
   child.close_input();
   const bool ended = child.wait_for_end(kProbeLimit);
   const std::optional<int> code = child.exit_code();
@@ -102,8 +98,8 @@ int doctor(const DoctorArguments& arguments) {
   std::string rest = "-u -m packproof_candidate doctor";
   if (!arguments.versions_only) {
     const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
-    rest +=
-        " --packproof " + quoted(self.string()) + " --seconds " + std::to_string(arguments.seconds);
+    rest += " --packproof " + shell_word(self.string()) + " --seconds " +
+            std::to_string(arguments.seconds);
   }
   Result<ChildProcess> child = start_python(arguments, rest);
   if (!child.ok()) return report_error(child.error());
@@ -127,10 +123,12 @@ void add_doctor(CLI::App& app, Body& body) {
   CLI::App* command = app.add_subcommand(
       "doctor",
       "Compare installed Python kernels with known bugs, then judge them for at most a minute");
-  command->add_option("--python", arguments->python,
-                      "The Python in which they are installed (default python3)");
+  command
+      ->add_option("--python", arguments->python,
+                   "The Python in which they are installed (default python3)")
+      ->check(some_text("a command"));
   command->add_option("--seconds", arguments->seconds, "For the proof, at most (default 60)")
-      ->check(positive_number());
+      ->check(seconds_number());
   command->add_flag("--versions-only", arguments->versions_only, "Leave the proof out");
   command->callback([arguments, &body] { body = [arguments] { return doctor(*arguments); }; });
 }

@@ -1,14 +1,19 @@
+#include "fixtures/golden_store.h"
 #include "harness/cli/candidate_options.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/text_check.h"
 #include "harness/golden/diff.h"
 #include "harness/golden/record.h"
 #include "harness/golden/verify.h"
 #include "harness/run/reference_module.h"
+#include "reports/run_tally.h"
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <utility>
 
 namespace packproof::cli {
 namespace {
@@ -33,8 +38,12 @@ class LazySubjects {
   GoldenSubjects subjects() {
     GoldenSubjects subjects;
     subjects.candidate = [this]() -> Result<Candidate*> {
+      // One that does not start once is not started for every golden.
+      if (error_.has_value()) return *error_;
       if (candidate_ == nullptr) {
-        PACKPROOF_TRY(candidate_, start_candidate(arguments_));
+        Result<std::unique_ptr<Candidate>> started = start_candidate(arguments_);
+        if (!started.ok()) return *(error_ = started.error());
+        candidate_ = std::move(*started);
       }
       return candidate_.get();
     };
@@ -42,16 +51,20 @@ class LazySubjects {
     return subjects;
   }
 
+  /// Why the candidate does not start, once it was asked for.
+  const std::optional<Error>& error() const { return error_; }
+
  private:
   const CandidateArguments& arguments_;
   std::unique_ptr<Candidate> candidate_;
+  std::optional<Error> error_;
 };
 
 GoldenStamp stamp_of(const GoldenArguments& arguments) {
   return {.packproof = PACKPROOF_VERSION, .reason = arguments.reason, .date = {}};
 }
 
-/// Files as named, folders as the .h5 files in them, sorted.
+/// Files as named, folders as the .h5 files in them, sorted, each once.
 Result<std::vector<fs::path>> golden_files(const std::vector<std::string>& paths) {
   std::vector<fs::path> files;
   for (const std::string& path : paths) {
@@ -65,7 +78,12 @@ Result<std::vector<fs::path>> golden_files(const std::vector<std::string>& paths
       if (entry.path().extension() == ".h5") files.push_back(entry.path());
     }
   }
+  for (fs::path& file : files) file = file.lexically_normal();
   std::sort(files.begin(), files.end());
+  files.erase(
+      std::unique(files.begin(), files.end(),
+                  [](const fs::path& a, const fs::path& b) { return fs::equivalent(a, b); }),
+      files.end());
   if (files.empty()) return Error{Code::kNothingRan, "expected golden files (*.h5), found none"};
   return files;
 }
@@ -93,14 +111,32 @@ int verify(const GoldenArguments& arguments) {
   LazySubjects lazy(arguments.candidate);
   const GoldenSubjects subjects = lazy.subjects();
   std::vector<VerifiedFile> verified;
-  bool conforms = true;
+  bool failed = false;
+  bool fault = false;
+  bool judged = false;
+  std::optional<Error> damage;
   for (const fs::path& file : *files) {
     verified.push_back(
         {file, verify_golden(file, subjects, {.integrity_only = arguments.integrity_only})});
-    conforms = conforms && verified.back().result.outcome == OutcomeKind::kPass;
+    const OutcomeKind outcome = verified.back().result.outcome;
+    judged = judged || outcome == OutcomeKind::kPass;
+    fault = fault || is_fault(outcome);
+    if (!is_nonconforming(outcome)) continue;
+    // A file that cannot be read, or a candidate that never ran, is no verdict on the candidate.
+    const auto golden = fixtures::read_golden(file);
+    if (!golden.ok()) {
+      damage = golden.error();
+    } else if (golden->subject == "model" || !lazy.error().has_value()) {
+      failed = true;
+    }
   }
   std::fputs(verify_table(verified).c_str(), stdout);
-  return conforms ? kConforms : kDoesNotConform;
+  if (failed) return kDoesNotConform;
+  if (lazy.error().has_value()) return report_error(*lazy.error());
+  if (damage.has_value()) return exit_code(*damage);
+  if (fault) return kMachineFault;
+  if (judged) return kConforms;
+  return report_error({Code::kNothingRan, "no golden file gave a verdict: expected at least one"});
 }
 
 int diff(const GoldenArguments& arguments) {
@@ -136,9 +172,14 @@ void add_golden(CLI::App& app, Body& body) {
 
   CLI::App* record_command =
       command->add_subcommand("record", "Run a case or a model and write its golden file");
-  CLI::Option* line = record_command->add_option("--case", arguments->case_line, "A case line");
-  record_command->add_option("--model", arguments->model, "A checkpoint folder")->excludes(line);
-  record_command->add_option("--out", arguments->out, "The file to write")->required();
+  CLI::Option* line = record_command->add_option("--case", arguments->case_line, "A case line")
+                          ->check(some_text("a case line"));
+  record_command->add_option("--model", arguments->model, "A checkpoint folder")
+      ->check(some_text("a model's folder"))
+      ->excludes(line);
+  record_command->add_option("--out", arguments->out, "The file to write")
+      ->required()
+      ->check(some_text("a path"));
   record_command->add_option("--reason", arguments->reason, "Why these values stand")
       ->default_str("recorded");
   add_candidate_options(*record_command, arguments->candidate);

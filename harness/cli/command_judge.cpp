@@ -1,10 +1,13 @@
 #include "harness/cli/commands.h"
+#include "harness/cli/output_path.h"
+#include "harness/cli/text_check.h"
 #include "harness/judge/capture_file.h"
 #include "harness/judge/judge_capture.h"
 #include "harness/run/reference_module.h"
 #include "reports/json_lines.h"
 #include "reports/junit.h"
 #include "reports/progress.h"
+#include "reports/run_tally.h"
 #include "reports/summary_text.h"
 #include "reports/terminal_style.h"
 
@@ -75,7 +78,7 @@ int exit_code_of(const std::vector<CaseResult>& results) {
     // Boundaries without numbers to judge them by are no verdict.
     for (const CheckResult& check : result.checks) {
       judged = judged || (check.outcome == OutcomeKind::kPass && check.check != "boundaries");
-      fault = fault || check.outcome == OutcomeKind::kInternalError;
+      fault = fault || is_fault(check.outcome);
     }
   }
   if (fault) return kMachineFault;
@@ -84,6 +87,9 @@ int exit_code_of(const std::vector<CaseResult>& results) {
 }
 
 int judge(const JudgeArguments& arguments) {
+  if (const Status reports = check_reports(arguments.junit, arguments.jsonl); !reports.ok()) {
+    return report_error(reports.error());
+  }
   const Result<Capture> capture = read_capture(arguments.file);
   if (!capture.ok()) return report_error(capture.error());
   const Result<CaptureVerdict> verdict = verdict_of(*capture);
@@ -104,8 +110,10 @@ void add_judge(CLI::App& app, Body& body) {
       "judge", "Judge a training or inference step that packproof_candidate.capture recorded");
   command->add_option("file", arguments->file, "What capture(\"step.h5\", batch=batch) wrote")
       ->required();
-  command->add_option("--junit", arguments->junit, "Write a JUnit XML report");
-  command->add_option("--jsonl", arguments->jsonl, "Write a JSON lines report, call by call");
+  command->add_option("--junit", arguments->junit, "Write a JUnit XML report")
+      ->check(some_text("a path"));
+  command->add_option("--jsonl", arguments->jsonl, "Write a JSON lines report, call by call")
+      ->check(some_text("a path"));
   command->callback([arguments, &body] {
     arguments->command = typed_command();
     body = [arguments] { return judge(*arguments); };

@@ -1,3 +1,4 @@
+#include "harness/cli/choice_check.h"
 #include "harness/cli/commands.h"
 #include "harness/core/outcome.h"
 #include "harness/run/checks.h"
@@ -62,7 +63,7 @@ void add_list(CLI::App& app, Body& body) {
   auto what = std::make_shared<std::string>("all");
   CLI::App* command = app.add_subcommand("list", "List suites, ops, checks, axes and outcomes");
   command->add_option("what", *what, "suites, ops, checks, axes, outcomes or all")
-      ->check(CLI::IsMember({"suites", "ops", "checks", "axes", "outcomes", "all"}));
+      ->check(one_of({"suites", "ops", "checks", "axes", "outcomes", "all"}));
   command->callback([what, &body] {
     body = [what] {
       const bool all = *what == "all";

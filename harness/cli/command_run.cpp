@@ -1,33 +1,15 @@
-#include "harness/cli/candidate_options.h"
 #include "harness/cli/commands.h"
-#include "harness/cli/number_check.h"
 #include "harness/cli/run_session.h"
 #include "harness/core/case_text.h"
 #include "harness/run/checks.h"
 #include "harness/run/plan.h"
 #include "harness/run/random_plan.h"
 
-#include <cstdio>
 #include <filesystem>
-#include <map>
 #include <memory>
-
-#include <unistd.h>
 
 namespace packproof::cli {
 namespace {
-
-constexpr const char* kUpstreamSuite = "transformers-45034";
-
-/// Lengths of the batches of fixtures/oracle/cases: one of every edge of chunk and convolution, many
-/// tiny ones, one long one among short ones.
-const std::map<std::string, std::vector<int64_t>>& oracle_batches() {
-  static const std::map<std::string, std::vector<int64_t>> batches{
-      {"edges", {1, 3, 4, 63, 64, 65, 2, 130}},
-      {"dust", {1, 1, 1, 5, 2, 1, 4, 1}},
-      {"imbalance", {1, 200, 3, 7}}};
-  return batches;
-}
 
 PlantedFault fault_from(const std::string& withheld) {
   if (withheld == "seq_idx") return PlantedFault::kWithholdSeqIdx;
@@ -74,22 +56,27 @@ Status check_names(const std::vector<std::string>& names) {
   return {};
 }
 
+/// "m" for m, m/ and, in it, "."; a report names a model by it.
+std::string folder_name(const std::string& folder) {
+  const std::filesystem::path path = std::filesystem::absolute(folder).lexically_normal();
+  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+}
+
 /// Models that the run judges: a folder named by the user, else the suites' small random model.
 Result<std::vector<ModelRequest>> models_of(const RunArguments& arguments,
                                             const CandidateInfo& info) {
   std::vector<ModelRequest> models;
   const bool suite = arguments.suite == "smoke" || arguments.suite == "ci";
-  if (arguments.no_model || (arguments.model.empty() && !suite)) return models;
+  // A model's checks are none of those that --check names.
+  const bool left_out = arguments.no_model || !arguments.checks.empty();
+  if (left_out || (arguments.model.empty() && !suite)) return models;
   const std::vector<DType> dtypes = arguments.suite == "ci"
                                         ? std::vector<DType>{DType::kF32, DType::kBF16, DType::kF16}
                                         : std::vector<DType>{arguments.dtype};
   for (const DType dtype : dtypes) {
     ModelRequest request;
     request.folder = arguments.model;
-    request.spec.name =
-        arguments.model.empty()
-            ? "random"
-            : std::filesystem::path(arguments.model).lexically_normal().filename().string();
+    request.spec.name = arguments.model.empty() ? "random" : folder_name(arguments.model);
     request.spec.dtype = dtype;
     request.spec.seed = arguments.seed;
     request.spec.fault = fault_from(arguments.withheld);
@@ -103,6 +90,10 @@ Result<std::vector<ModelRequest>> models_of(const RunArguments& arguments,
       }
       models.push_back(std::move(request));
       continue;
+    }
+    if (!arguments.withheld.empty()) {
+      return usage_error("--withhold: expected a candidate whose ops run inside a model, found " +
+                         info.name + ", which runs whole models");
     }
     std::vector<std::string> modes = arguments.modes;
     if (modes.empty()) modes.push_back(info.model_modes.front());
@@ -146,78 +137,9 @@ void add_run(CLI::App& app, Body& body) {
   auto arguments = std::make_shared<RunArguments>();
   CLI::App* command =
       app.add_subcommand("run", "Judge kernels on a suite, on single cases, or inside a model");
-  command
-      ->add_option("--suite", arguments->suite,
-                   "smoke (when nothing else is chosen), ci or transformers-45034")
-      ->check(CLI::IsMember({"smoke", "ci", kUpstreamSuite}));
-  add_candidate_options(*command, arguments->candidate);
-  command->add_option("--case", arguments->case_lines, "Run this case line (may be repeated)");
-  std::map<std::string, Op> ops;
-  for (const Op op : all_ops()) ops.emplace(name_of(op), op);
-  command->add_option("--op", arguments->ops, "Random packings of this op (may be repeated)")
-      ->transform(CLI::CheckedTransformer(ops));
-  const std::map<std::string, Direction> directions{{"fwd", Direction::kForward},
-                                                    {"bwd", Direction::kBackward}};
-  command
-      ->add_option("--direction", arguments->directions,
-                   "With --op: fwd or bwd (default: what the candidate offers)")
-      ->transform(CLI::CheckedTransformer(directions));
-  command
-      ->add_option("--cases", arguments->cases,
-                   "With --op: packings per op and direction (default 16)")
-      ->check(positive_number());
-  command
-      ->add_option("--max-tokens", arguments->max_tokens,
-                   "With --op: tokens of a packing (default 256)")
-      ->check(positive_number());
-  command->add_option("--fix", arguments->fixed,
-                      "With --op: fields that every packing gets, as in case lines: 'hk=1 hv=1'");
-  command->add_option("--model", arguments->model,
-                      "Judge inside the model of this folder (config.json, safetensors)");
-  command->add_option("--mode", arguments->modes,
-                      "With --model and a candidate that runs whole models: both, position_ids, "
-                      "seq_idx, cu_seqlens or padded_left (default both)");
-  command->add_option("--lens", arguments->lens, "With --model: lengths of its sequences, 1,3,64")
-      ->delimiter(',')
-      ->check(no_negative_number());
-  command
-      ->add_option_function<std::string>(
-          "--batch",
-          [arguments](const std::string& name) { arguments->lens = oracle_batches().at(name); },
-          "With --model: lengths of a batch of fixtures/oracle, edges, dust or imbalance")
-      ->check(CLI::IsMember({"edges", "dust", "imbalance"}))
-      ->excludes("--lens");
-  command->add_flag("--gradients", arguments->gradients,
-                    "With --mode: compare the gradients of the loss too");
-  const std::map<std::string, DType> dtypes{
-      {"f32", DType::kF32}, {"bf16", DType::kBF16}, {"f16", DType::kF16}};
-  command->add_option("--dtype", arguments->dtype, "dtype of the ops inside a model (default f32)")
-      ->transform(CLI::CheckedTransformer(dtypes));
-  command
-      ->add_option("--withhold", arguments->withheld,
-                   "Plant a wiring bug in the model: seq_idx, cu_seqlens or both never arrive")
-      ->check(CLI::IsMember({"seq_idx", "cu_seqlens", "both"}));
-  command->add_option("--check", arguments->checks, "Run this check only (may be repeated)");
-  command->add_option("--seed", arguments->seed, "Seed of random packings (default 1)");
-  command->add_option("--time-limit", arguments->time_limit, "Seconds per call (default 20)")
-      ->check(positive_number());
-  command->add_option("--junit", arguments->junit, "Write a JUnit XML report");
-  command->add_option("--jsonl", arguments->jsonl, "Write a JSON lines report, case by case");
-  command->add_flag("--resume", arguments->resume, "Go on where the --jsonl report ends");
-  command->add_flag("--stop-at-first", arguments->stop_at_first, "Stop at the first failure");
-  command->add_flag("--no-shrink", arguments->no_shrink, "Report failing cases as they are");
-  command->add_flag("--no-model", arguments->no_model, "Leave the suite's model check out");
-  command->callback([arguments, &body] {
-    if (arguments->suite.empty() && arguments->case_lines.empty() && arguments->model.empty() &&
-        arguments->ops.empty()) {
-      arguments->suite = "smoke";
-    }
-    if (arguments->resume && arguments->jsonl.empty()) {
-      throw CLI::RequiresError("--resume", "--jsonl");
-    }
-    if (!arguments->withheld.empty() && arguments->model.empty() && arguments->suite.empty()) {
-      throw CLI::RequiresError("--withhold", "--model");
-    }
+  add_run_options(*command, *arguments);
+  command->callback([arguments, command, &body] {
+    settle_run_options(*command, *arguments);
     arguments->command = typed_command();
     body = [arguments] { return run(*arguments); };
   });

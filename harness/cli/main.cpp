@@ -1,10 +1,14 @@
+#include "harness/candidate/child_group.h"
 #include "harness/cli/commands.h"
 #include "harness/cli/unknown_command.h"
+#include "reports/shell_word.h"
 
 #include <csignal>
 #include <cstdio>
+#include <exception>
 #include <filesystem>
 #include <fstream>
+#include <new>
 
 #include <CLI/CLI.hpp>
 
@@ -40,10 +44,7 @@ std::string typed_command() {
       command = std::filesystem::path(word).filename().string();
       continue;
     }
-    const bool plain = word.find_first_of(" '\"$&|;<>*?()") == std::string::npos && !word.empty();
-    std::string quoted;
-    for (const char c : word) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    command += plain ? " " + word : " '" + quoted + "'";
+    command += " " + shell_word(word);
   }
   return command;
 }
@@ -53,6 +54,7 @@ std::string typed_command() {
 int main(int argc, char** argv) {
   using namespace packproof::cli;
   std::signal(SIGPIPE, SIG_IGN);
+  packproof::kill_groups_on_signals();
   CLI::App app{
       "packproof - conformance tests for kernels that pack sequences without padding.\n"
       "Judges a kernel library or program against a double-precision Qwen3.5 reference on random\n"
@@ -86,5 +88,9 @@ int main(int argc, char** argv) {
     return body();
   } catch (const std::bad_alloc&) {
     return report_error(packproof::infrastructure_error("out of memory"));
+  } catch (const std::exception& error) {
+    return report_error(
+        packproof::internal_error("a mistake of packproof: expected no exception, found '" +
+                                  std::string(error.what()) + "'"));
   }
 }

@@ -1,12 +1,14 @@
 #include "harness/cli/run_session.h"
 
 #include "harness/cli/commands.h"
+#include "harness/cli/output_path.h"
 #include "harness/core/case_text.h"
 #include "harness/run/reference_module.h"
 #include "harness/run/shrinking.h"
 #include "harness/run/stack_check.h"
 #include "harness/run/upstream_suite.h"
 #include "reports/junit.h"
+#include "reports/run_tally.h"
 #include "reports/summary_text.h"
 #include "reports/terminal_style.h"
 
@@ -31,12 +33,6 @@ std::string utc_now() {
   return text;
 }
 
-std::string repro_options(const CandidateArguments& arguments) {
-  if (!arguments.command.empty()) return "--candidate '" + arguments.command + "'";
-  if (!arguments.kernel_library.empty()) return "--library " + arguments.kernel_library;
-  return arguments.device == "host" ? "" : "--device " + arguments.device;
-}
-
 /// One sentence per approximation, however many ops declare it.
 std::set<std::string> declared_approximations(const CandidateInfo& info) {
   std::set<std::string> sentences;
@@ -58,17 +54,10 @@ std::string what_runs(const RunArguments& arguments) {
   return arguments.case_lines.empty() ? "model" : "case";
 }
 
-/// A report that cannot be written is known before the first case, not after the last.
-Status check_writable(const std::string& option, const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::absolute(path).parent_path();
-  if (std::filesystem::is_directory(folder) && access(folder.c_str(), W_OK) == 0) return {};
-  return usage_error(option + ": expected a path in a writable folder, found '" + path + "'");
-}
-
 }  // namespace
 
 Status RunSession::open() {
-  if (!arguments_.junit.empty()) PACKPROOF_CHECK_OK(check_writable("--junit", arguments_.junit));
+  PACKPROOF_CHECK_OK(check_reports(arguments_.junit, arguments_.jsonl));
   PACKPROOF_TRY(candidate_, start_candidate(arguments_.candidate));
   PACKPROOF_TRY(reference_, load_reference());
   const CandidateInfo& info = candidate_->info();
@@ -82,6 +71,12 @@ Status RunSession::open() {
   manifest_.candidate_identity = info.identity;
   manifest_.device = info.device;
   manifest_.repro_options = repro_options(arguments_.candidate);
+  manifest_.candidate_origin = origin_of(arguments_.candidate);
+  manifest_.arguments = determining_arguments(arguments_);
+  // Nothing else tells two programs of one name and version apart.
+  if (info.identity.empty() && !arguments_.candidate.command.empty()) {
+    manifest_.arguments["--candidate"] = arguments_.candidate.command;
+  }
   manifest_.notes = info.notes;
   for (const std::string& declared : declared_approximations(info)) {
     manifest_.notes.push_back(declared);
@@ -92,6 +87,7 @@ Status RunSession::open() {
     PACKPROOF_TRY(json_lines_, JsonLinesWriter::resume(arguments_.jsonl, report, manifest_));
     done_ = report.ids();
     results_ = std::move(report.results);
+    std::erase_if(results_, is_unfinished);
     for (const CaseResult& result : results_)
       failed_ += is_nonconforming(outcome_of(result)) ? 1 : 0;
     return {};
@@ -177,6 +173,7 @@ Status RunSession::run_models(const std::vector<ModelRequest>& requests) {
 }
 
 Status RunSession::run_upstream() {
+  if (done_.contains(kUpstreamSuite)) return {};
   PACKPROOF_TRY(UpstreamReport report,
                 run_upstream_suite(*candidate_, *reference_, arguments_.seed));
   upstream_table_ = upstream_table(report);
@@ -195,9 +192,7 @@ int RunSession::close(const Status& status) {
   bool fault = false;
   for (const CaseResult& result : results_) {
     for (const CheckResult& check : result.checks) {
-      if (check.outcome == OutcomeKind::kResource || check.outcome == OutcomeKind::kInternalError) {
-        fault = true;
-      }
+      fault = fault || is_fault(check.outcome);
       if (check.outcome != OutcomeKind::kNotRun && check.outcome != OutcomeKind::kNotSupported) {
         judged = true;
       }

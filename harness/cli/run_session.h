@@ -1,6 +1,6 @@
 #pragma once
 
-#include "harness/cli/candidate_options.h"
+#include "harness/cli/run_arguments.h"
 #include "harness/core/case_spec.h"
 #include "harness/core/outcome.h"
 #include "harness/run/model_check.h"
@@ -18,34 +18,6 @@
 #include <vector>
 
 namespace packproof::cli {
-
-/// The options of `packproof run`.
-struct RunArguments {
-  CandidateArguments candidate;
-  std::string suite;
-  std::vector<std::string> case_lines;
-  std::string model;
-  DType dtype = DType::kF32;
-  std::string withheld;
-  std::vector<std::string> modes;  ///< Of a candidate that runs whole models.
-  std::vector<int64_t> lens;
-  bool gradients = false;  ///< Of the loss of a whole model.
-  std::vector<std::string> checks;
-  std::vector<Op> ops;
-  std::vector<Direction> directions;
-  int64_t cases = 16;  ///< Random packings per op and direction.
-  int64_t max_tokens = 256;
-  std::string fixed;  ///< Fields that every random packing gets.
-  uint64_t seed = 1;
-  double time_limit = 20.0;  ///< Seconds per call.
-  std::string junit;
-  std::string jsonl;
-  std::string command;
-  bool resume = false;
-  bool stop_at_first = false;
-  bool no_shrink = false;
-  bool no_model = false;
-};
 
 struct ModelRequest {
   std::string folder;  ///< Empty: the small random model.
