@@ -21,7 +21,7 @@ inline RunManifest sample_manifest() {
           .candidate_identity = "0123456789abcdef",
           .device = "host",
           .repro_options = "--library build/x.so",
-          .candidate_origin = {{"--library", "/work/build/x.so"}},
+          .candidate_origin = {{"--library", "/home/me/x.so"}},
           .arguments = {{"--check", "written"}, {"--no-model", "no"}},
           .versions = {{"libtorch", "1.13.1"}},
           .notes = {"source semantics only"}};
