@@ -164,7 +164,7 @@ void ArgumentCheck::at_most(const char* name, int64_t size, int64_t limit) {
 }
 
 void ArgumentCheck::outputs_apart(std::initializer_list<NamedTensor> outputs,
-                                  std::initializer_list<NamedTensor> inputs) {
+                                  const std::vector<NamedTensor>& inputs) {
   for (const NamedTensor* output = outputs.begin(); output != outputs.end(); ++output) {
     if (!ok()) return;
     if (is_present(*output->tensor) && !elements_distinct(*output->tensor)) {
@@ -197,7 +197,7 @@ void ArgumentCheck::apart_from_packing(std::initializer_list<NamedTensor> output
   }
 }
 
-void ArgumentCheck::apart_from_workspace(std::initializer_list<NamedTensor> tensors,
+void ArgumentCheck::apart_from_workspace(const std::vector<NamedTensor>& tensors,
                                          const packproof_packing& packing, const void* workspace,
                                          size_t bytes) {
   const packproof_tensor memory =

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <vector>
 
 namespace packproof {
 
@@ -60,12 +61,12 @@ class ArgumentCheck {
   /// No two elements of an output share memory, nor an output with an input or other output.
   /// NOT_SUPPORTED where outputs' strides alone do not show the first.
   void outputs_apart(std::initializer_list<NamedTensor> outputs,
-                     std::initializer_list<NamedTensor> inputs);
+                     const std::vector<NamedTensor>& inputs);
 
   /// Nor one of these tensors with the metadata that kernels read beside them, or the workspace.
   void apart_from_packing(std::initializer_list<NamedTensor> outputs,
                           const packproof_packing& packing);
-  void apart_from_workspace(std::initializer_list<NamedTensor> tensors,
+  void apart_from_workspace(const std::vector<NamedTensor>& tensors,
                             const packproof_packing& packing, const void* workspace, size_t bytes);
 
   /// Metadata of token tensors [num_batches, row_length, ...]: presence, sizes, and contents where

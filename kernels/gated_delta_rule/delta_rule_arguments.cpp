@@ -1,6 +1,8 @@
 #include "kernels/common/tensor_extent.h"
 #include "kernels/gated_delta_rule/gated_delta_rule.h"
 
+#include <vector>
+
 namespace packproof {
 namespace {
 
@@ -42,17 +44,22 @@ void check_gate(ArgumentCheck& check, const Args& args, std::initializer_list<Ax
 }
 
 template <typename Args>
+std::vector<NamedTensor> inputs_of(const Args& args, NamedTensor state_in) {
+  return {{"q", &args.q},
+          {"k", &args.k},
+          {"v", &args.v},
+          {"g", &args.g},
+          {"a", &args.a},
+          {"A_log", &args.A_log},
+          {"dt_bias", &args.dt_bias},
+          {"beta", &args.beta},
+          state_in};
+}
+
+template <typename Args>
 void check_outputs_apart(ArgumentCheck& check, const Args& args, NamedTensor state_out,
                          NamedTensor state_in) {
-  check.outputs_apart({{"output", &args.output}, state_out}, {{"q", &args.q},
-                                                              {"k", &args.k},
-                                                              {"v", &args.v},
-                                                              {"g", &args.g},
-                                                              {"a", &args.a},
-                                                              {"A_log", &args.A_log},
-                                                              {"dt_bias", &args.dt_bias},
-                                                              {"beta", &args.beta},
-                                                              state_in});
+  check.outputs_apart({{"output", &args.output}, state_out}, inputs_of(args, state_in));
 }
 
 /// States of sequences, or a pool of them in their place.
@@ -160,20 +167,12 @@ ArgumentCheck check_chunk_gated_delta_rule_workspace(
     check.refuse("expected a workspace of at least %zu bytes aligned to %zu, found %zu bytes at %p",
                  expected, alignment, found, workspace);
   }
-  check.apart_from_workspace({{"q", &args.q},
-                              {"k", &args.k},
-                              {"v", &args.v},
-                              {"g", &args.g},
-                              {"a", &args.a},
-                              {"A_log", &args.A_log},
-                              {"dt_bias", &args.dt_bias},
-                              {"beta", &args.beta},
-                              {"initial_state", &args.initial_state},
-                              {"output", &args.output},
-                              {"final_state", &args.final_state},
-                              {"state", &args.state},
-                              {"state_indices", &args.state_indices}},
-                             args.packing, workspace, expected);
+  std::vector<NamedTensor> tensors = inputs_of(args, {"initial_state", &args.initial_state});
+  tensors.insert(tensors.end(), {{"output", &args.output},
+                                 {"final_state", &args.final_state},
+                                 {"state", &args.state},
+                                 {"state_indices", &args.state_indices}});
+  check.apart_from_workspace(tensors, args.packing, workspace, expected);
   return check;
 }
 
