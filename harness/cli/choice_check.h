@@ -44,4 +44,11 @@ CLI::Validator enumerator_of(const std::vector<std::pair<std::string, Enum>>& ch
   return CLI::Validator(replace, "");
 }
 
+/// Lets an option take the names of enumerators.
+template <typename Enum>
+void take_enumerators(CLI::Option* option,
+                      const std::vector<std::pair<std::string, Enum>>& choices) {
+  option->type_name("TEXT")->transform(enumerator_of(choices));
+}
+
 }  // namespace packproof

@@ -42,18 +42,15 @@ CLI::Validator shared_fields() {
 void add_random_options(CLI::App& command, RunArguments& arguments) {
   std::vector<std::pair<std::string, Op>> ops;
   for (const Op op : all_ops()) ops.emplace_back(name_of(op), op);
-  command
-      .add_option("--op", arguments.ops,
-                  "Random packings of this op, as `packproof list ops` names it (may be repeated)")
-      ->type_name("TEXT")
-      ->transform(enumerator_of(ops));
-  const std::vector<std::pair<std::string, Direction>> directions{{"fwd", Direction::kForward},
-                                                                  {"bwd", Direction::kBackward}};
-  command
-      .add_option("--direction", arguments.directions,
-                  "With --op: fwd or bwd (default: what the candidate offers)")
-      ->type_name("TEXT")
-      ->transform(enumerator_of(directions));
+  take_enumerators(
+      command.add_option(
+          "--op", arguments.ops,
+          "Random packings of this op, as `packproof list ops` names it (may be repeated)"),
+      ops);
+  take_enumerators<Direction>(
+      command.add_option("--direction", arguments.directions,
+                         "With --op: fwd or bwd (default: what the candidate offers)"),
+      {{"fwd", Direction::kForward}, {"bwd", Direction::kBackward}});
   command
       .add_option("--cases", arguments.cases,
                   "With --op: packings per op and direction (default 16)")
@@ -92,13 +89,11 @@ void add_model_options(CLI::App& command, RunArguments& arguments) {
       ->excludes("--lens");
   command.add_flag("--gradients", arguments.gradients,
                    "With --mode: compare the gradients of the loss too");
-  const std::vector<std::pair<std::string, DType>> dtypes{
-      {"f32", DType::kF32}, {"f16", DType::kF16}, {"bf16", DType::kBF16}};
-  command
-      .add_option("--dtype", arguments.dtype,
-                  "With --model: dtype of the ops inside it, f32, f16 or bf16 (default f32)")
-      ->type_name("TEXT")
-      ->transform(enumerator_of(dtypes));
+  take_enumerators<DType>(
+      command.add_option(
+          "--dtype", arguments.dtype,
+          "With --model: dtype of the ops inside it, f32, f16 or bf16 (default f32)"),
+      {{"f32", DType::kF32}, {"f16", DType::kF16}, {"bf16", DType::kBF16}});
   command
       .add_option("--withhold", arguments.withheld,
                   "Plant a wiring bug in the model: seq_idx, cu_seqlens or both never arrive")
