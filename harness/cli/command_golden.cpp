@@ -1,6 +1,7 @@
 #include "fixtures/golden_store.h"
 #include "harness/cli/candidate_options.h"
 #include "harness/cli/commands.h"
+#include "harness/cli/output_path.h"
 #include "harness/cli/text_check.h"
 #include "harness/golden/diff.h"
 #include "harness/golden/record.h"
@@ -89,6 +90,9 @@ Result<std::vector<fs::path>> golden_files(const std::vector<std::string>& paths
 }
 
 int record(const GoldenArguments& arguments) {
+  if (const Status writable = check_output("--out", arguments.out); !writable.ok()) {
+    return report_error(writable.error());
+  }
   const Result<const reference::Reference*> reference = load_reference();
   if (!reference.ok()) return report_error(reference.error());
   Status status;

@@ -21,16 +21,24 @@ std::string today() {
   return text.data();
 }
 
+/// Whose fault it is that there is no golden.
+Code code_of(OutcomeKind outcome) {
+  if (outcome == OutcomeKind::kNotSupported) return Code::kNothingRan;
+  return is_nonconforming(outcome) ? Code::kCandidate : Code::kInfrastructure;
+}
+
 /// Writes what a run gave as the golden of its subject.
 Status write_run(GoldenRun run, const std::string& subject, const std::string& case_line,
                  const GoldenStamp& stamp, const std::filesystem::path& out) {
   if (run.failure.has_value())
-    return invalid_input("no golden of '" + case_line + "': " +
-                         std::string(name_of(run.failure->outcome)) + ": " + run.failure->detail);
+    return Error{code_of(run.failure->outcome),
+                 "no golden of '" + case_line + "': " + std::string(name_of(run.failure->outcome)) +
+                     ": " + run.failure->detail};
   for (const auto& [name, output] : run.outputs)
     if (!(output.budget_used <= 1.0))
-      return invalid_input("no golden of '" + case_line + "': a golden must conform, output '" +
-                           name + "' uses " + budget_text(output.budget_used));
+      return Error{Code::kCandidate, "no golden of '" + case_line +
+                                         "': a golden must conform, output '" + name + "' uses " +
+                                         budget_text(output.budget_used)};
   fixtures::Golden golden;
   golden.subject = subject;
   golden.case_line = case_line;
